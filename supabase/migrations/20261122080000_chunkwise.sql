@@ -8195,9 +8195,11 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- What was not taken as it came has to come again.
   delete from sync.page_etags as e using unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id
   where p.condition ? 'said' and e.workspace_id = p.workspace_id and e.stream_id = p.stream_id
     and e.request_key = p.condition ->> 'key'
-    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false));
+    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false)
+      or (p.ends and p.records >= st.page_size));
   update sync.page_etags as e set run_id = p.run_id from unnest(p_pages) as p
   where p.condition is not null and not p.condition ? 'said' and e.workspace_id = p.workspace_id
     and e.stream_id = p.stream_id and e.request_key = p.condition ->> 'key'
@@ -8209,6 +8211,7 @@ begin
     coalesce(f.record_ids, '{}'), p.condition -> 'said'
   from unnest(p_pages) as p
   join public.workspace_sync_runs as r on r.id = p.run_id
+  join public.sync_streams as st on st.id = p.stream_id
   left join (
     select i.turn, array_agg(i.record_id order by i.n) as record_ids
     from (
@@ -8216,6 +8219,7 @@ begin
     ) as i group by i.turn
   ) as f on f.turn = p.turn
   where p.condition ? 'said' and p.unfit is null and p.headers ?| '{etag,last-modified}'
+    and (p.ends and p.records >= st.page_size) is not true
   order by p.workspace_id, p.stream_id, p.condition ->> 'key'
   on conflict (workspace_id, stream_id, request_key) do update set
     etag = excluded.etag, last_modified = excluded.last_modified, run_id = excluded.run_id,
@@ -8224,7 +8228,8 @@ begin
 end; $$;
 comment on function sync.note_versions(sync.page_in_hand[], sync.incoming_record[]) is
 $$Keep the versions of pages that were applied, with what they showed; none of a page of which a
-value was refused. Locks: those rows.$$;
+value was refused, nor of a full one that ends the list: what follows it some day may show in no
+part of it that the version is made of. Locks: those rows.$$;
 
 revoke all on function
   sync.request_key_of, sync.read_unchanged, sync.said_by, sync.note_versions
@@ -9094,6 +9099,31 @@ comment on function sync.forget_shown_below(public.workspace_sync_runs) is
 $$Children that a list shows are not missing, but for what answered for itself. The caller holds the
 run's lock.$$;
 
+create function sync.forget_shown(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+begin
+  if exists (
+    select 1 from sync.seen_pages
+    where run_id = p_run.id and scan = p_run.scan and record_ids <> '{}'
+  ) then
+    delete from sync.missing_records as m using (
+      select distinct seen.id from sync.seen_pages as s
+      cross join unnest(s.record_ids) as seen (id)
+      where s.run_id = p_run.id and s.scan = p_run.scan
+    ) as shown
+    where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+      and m.record_id = shown.id;
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and emptied_at is not null;
+  end if;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+end; $$;
+comment on function sync.forget_shown(public.workspace_sync_runs) is
+$$What a run's scan showed is not missing, and its list is not empty. The caller holds the run's
+lock.$$;
+
 create function sync.forget_unaccepted(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
@@ -9111,22 +9141,7 @@ begin
     update sync.missing_records set missed_scans = 0
     where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id;
   end if;
-  if exists (
-    select 1 from sync.seen_pages
-    where run_id = v_run.id and scan = v_run.scan and record_ids <> '{}'
-  ) then
-    delete from sync.missing_records as m using (
-      select distinct seen.id from sync.seen_pages as s
-      cross join unnest(s.record_ids) as seen (id)
-      where s.run_id = v_run.id and s.scan = v_run.scan
-    ) as shown
-    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-      and m.record_id = shown.id;
-    update public.sync_workspace_streams set emptied_at = null
-    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-      and emptied_at is not null;
-  end if;
-  perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
+  perform sync.forget_shown(v_run);
 end; $$;
 comment on function sync.forget_unaccepted(bigint) is
 $$A run's scan does not count: it was rejected, or its run ends without being complete. What it
@@ -9138,7 +9153,7 @@ grant select on table sync.missing_records to authenticated, service_role;
 create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
+  sync.recount_held, sync.forget_shown, sync.forget_missing, sync.forget_missing_of_stream,
   sync.target_sql, sync.miss_records, sync.revive_shown,
   sync.count_live, sync.count_here, sync.gone_ids, sync.miss_deleted, sync.forget_shown_below,
   sync.forget_unaccepted
@@ -9777,6 +9792,29 @@ $$Of a run that did not read everything: delete what says itself that it is dele
 more than the guard lets pass. The caller holds the run's lock. Returns: a warning when the guard
 holds, or null.$$;
 
+create function sync.hold_on(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_waiting bigint;
+begin
+  update sync.missing_records set held_by_run_id = p_run.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and held_by_run_id <> p_run.id;
+  if not found then
+    return null;
+  end if;
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+end; $$;
+comment on function sync.hold_on(public.workspace_sync_runs) is
+$$A run that did not read everything decides nothing of what another holds back: that waits on, for
+the approval of this one. The caller holds the run's lock. Returns: a warning with the numbers, or
+null where nothing waits.$$;
+
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
@@ -9864,7 +9902,7 @@ revoke all on function
   sync.is_guarded, sync.hold_missing, sync.remember_empty_list, sync.ask_missing,
   sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
-  sync.delete_gone,
+  sync.delete_gone, sync.hold_on,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -10651,6 +10689,7 @@ declare
   v_short_by bigint := coalesce((
     select (marks ->> 'short_by')::bigint from public.sync_workspace_streams
     where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id), 0);
+  v_warning text;
 begin
   if p_run.expected_total > v_here + v_short_by then
     update public.sync_workspace_streams set marks = marks - 'full_scan_at'
@@ -10658,11 +10697,14 @@ begin
     perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: the next '
       'scan reads everything', p_run.expected_total, v_here));
   else
-    perform sync.close_run(p_run.id, 'completed', sync.delete_gone(p_run));
+    perform sync.forget_shown(p_run);
+    v_warning := sync.delete_gone(p_run);
+    perform sync.close_run(p_run.id, 'completed', coalesce(sync.hold_on(p_run), v_warning));
   end if;
 end; $$;
 comment on function sync.close_since(public.workspace_sync_runs) is
-$$Close a run that read what changed since a time: it says nothing of what it did not show. Where
+$$Close a run that read what changed since a time: it says nothing of what it did not show; what it
+showed is not missing, and what was held back before waits on. Where
 the API counts more records than there are, and more than the last full scan did not show, the next
 run is a full scan. The caller holds the run's lock.$$;
 
@@ -13823,7 +13865,7 @@ begin
   set scan = greatest(scan, last_part_scan) + 1,
     begun_again = begun_again + greatest(scan, last_part_scan) + 1 - scan, mark = null,
     needed_pages = null, parts_total = null, parts_ended = null, window_turn = null,
-    reading = null, sound_scan = null,
+    reading = null, sound_scan = null, is_full_scan = true,
     stream_revision = st.revision, warnings = warnings || p_reason,
     access_revision = w.access_revision
   from public.sync_workspaces as w, public.sync_streams as st

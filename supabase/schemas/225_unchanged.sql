@@ -69,9 +69,11 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- What was not taken as it came has to come again.
   delete from sync.page_etags as e using unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id
   where p.condition ? 'said' and e.workspace_id = p.workspace_id and e.stream_id = p.stream_id
     and e.request_key = p.condition ->> 'key'
-    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false));
+    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false)
+      or (p.ends and p.records >= st.page_size));
   update sync.page_etags as e set run_id = p.run_id from unnest(p_pages) as p
   where p.condition is not null and not p.condition ? 'said' and e.workspace_id = p.workspace_id
     and e.stream_id = p.stream_id and e.request_key = p.condition ->> 'key'
@@ -83,6 +85,7 @@ begin
     coalesce(f.record_ids, '{}'), p.condition -> 'said'
   from unnest(p_pages) as p
   join public.workspace_sync_runs as r on r.id = p.run_id
+  join public.sync_streams as st on st.id = p.stream_id
   left join (
     select i.turn, array_agg(i.record_id order by i.n) as record_ids
     from (
@@ -90,6 +93,7 @@ begin
     ) as i group by i.turn
   ) as f on f.turn = p.turn
   where p.condition ? 'said' and p.unfit is null and p.headers ?| '{etag,last-modified}'
+    and (p.ends and p.records >= st.page_size) is not true
   order by p.workspace_id, p.stream_id, p.condition ->> 'key'
   on conflict (workspace_id, stream_id, request_key) do update set
     etag = excluded.etag, last_modified = excluded.last_modified, run_id = excluded.run_id,
@@ -98,7 +102,8 @@ begin
 end; $$;
 comment on function sync.note_versions(sync.page_in_hand[], sync.incoming_record[]) is
 $$Keep the versions of pages that were applied, with what they showed; none of a page of which a
-value was refused. Locks: those rows.$$;
+value was refused, nor of a full one that ends the list: what follows it some day may show in no
+part of it that the version is made of. Locks: those rows.$$;
 
 revoke all on function
   sync.request_key_of, sync.read_unchanged, sync.said_by, sync.note_versions

@@ -254,6 +254,31 @@ comment on function sync.forget_shown_below(public.workspace_sync_runs) is
 $$Children that a list shows are not missing, but for what answered for itself. The caller holds the
 run's lock.$$;
 
+create function sync.forget_shown(p_run public.workspace_sync_runs) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+begin
+  if exists (
+    select 1 from sync.seen_pages
+    where run_id = p_run.id and scan = p_run.scan and record_ids <> '{}'
+  ) then
+    delete from sync.missing_records as m using (
+      select distinct seen.id from sync.seen_pages as s
+      cross join unnest(s.record_ids) as seen (id)
+      where s.run_id = p_run.id and s.scan = p_run.scan
+    ) as shown
+    where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+      and m.record_id = shown.id;
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and emptied_at is not null;
+  end if;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+end; $$;
+comment on function sync.forget_shown(public.workspace_sync_runs) is
+$$What a run's scan showed is not missing, and its list is not empty. The caller holds the run's
+lock.$$;
+
 create function sync.forget_unaccepted(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
@@ -271,22 +296,7 @@ begin
     update sync.missing_records set missed_scans = 0
     where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id;
   end if;
-  if exists (
-    select 1 from sync.seen_pages
-    where run_id = v_run.id and scan = v_run.scan and record_ids <> '{}'
-  ) then
-    delete from sync.missing_records as m using (
-      select distinct seen.id from sync.seen_pages as s
-      cross join unnest(s.record_ids) as seen (id)
-      where s.run_id = v_run.id and s.scan = v_run.scan
-    ) as shown
-    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-      and m.record_id = shown.id;
-    update public.sync_workspace_streams set emptied_at = null
-    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-      and emptied_at is not null;
-  end if;
-  perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
+  perform sync.forget_shown(v_run);
 end; $$;
 comment on function sync.forget_unaccepted(bigint) is
 $$A run's scan does not count: it was rejected, or its run ends without being complete. What it
@@ -298,7 +308,7 @@ grant select on table sync.missing_records to authenticated, service_role;
 create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.recount_held, sync.forget_missing, sync.forget_missing_of_stream,
+  sync.recount_held, sync.forget_shown, sync.forget_missing, sync.forget_missing_of_stream,
   sync.target_sql, sync.miss_records, sync.revive_shown,
   sync.count_live, sync.count_here, sync.gone_ids, sync.miss_deleted, sync.forget_shown_below,
   sync.forget_unaccepted

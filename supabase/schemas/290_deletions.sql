@@ -235,6 +235,29 @@ $$Of a run that did not read everything: delete what says itself that it is dele
 more than the guard lets pass. The caller holds the run's lock. Returns: a warning when the guard
 holds, or null.$$;
 
+create function sync.hold_on(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_waiting bigint;
+begin
+  update sync.missing_records set held_by_run_id = p_run.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and held_by_run_id <> p_run.id;
+  if not found then
+    return null;
+  end if;
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+end; $$;
+comment on function sync.hold_on(public.workspace_sync_runs) is
+$$A run that did not read everything decides nothing of what another holds back: that waits on, for
+the approval of this one. The caller holds the run's lock. Returns: a warning with the numbers, or
+null where nothing waits.$$;
+
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
@@ -322,7 +345,7 @@ revoke all on function
   sync.is_guarded, sync.hold_missing, sync.remember_empty_list, sync.ask_missing,
   sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
-  sync.delete_gone,
+  sync.delete_gone, sync.hold_on,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
 grant execute on function

@@ -197,6 +197,7 @@ declare
   v_short_by bigint := coalesce((
     select (marks ->> 'short_by')::bigint from public.sync_workspace_streams
     where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id), 0);
+  v_warning text;
 begin
   if p_run.expected_total > v_here + v_short_by then
     update public.sync_workspace_streams set marks = marks - 'full_scan_at'
@@ -204,11 +205,14 @@ begin
     perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: the next '
       'scan reads everything', p_run.expected_total, v_here));
   else
-    perform sync.close_run(p_run.id, 'completed', sync.delete_gone(p_run));
+    perform sync.forget_shown(p_run);
+    v_warning := sync.delete_gone(p_run);
+    perform sync.close_run(p_run.id, 'completed', coalesce(sync.hold_on(p_run), v_warning));
   end if;
 end; $$;
 comment on function sync.close_since(public.workspace_sync_runs) is
-$$Close a run that read what changed since a time: it says nothing of what it did not show. Where
+$$Close a run that read what changed since a time: it says nothing of what it did not show; what it
+showed is not missing, and what was held back before waits on. Where
 the API counts more records than there are, and more than the last full scan did not show, the next
 run is a full scan. The caller holds the run's lock.$$;
 

@@ -10,7 +10,7 @@ begin
   set scan = greatest(scan, last_part_scan) + 1,
     begun_again = begun_again + greatest(scan, last_part_scan) + 1 - scan, mark = null,
     needed_pages = null, parts_total = null, parts_ended = null, window_turn = null,
-    reading = null, sound_scan = null,
+    reading = null, sound_scan = null, is_full_scan = true,
     stream_revision = st.revision, warnings = warnings || p_reason,
     access_revision = w.access_revision
   from public.sync_workspaces as w, public.sync_streams as st

@@ -5611,9 +5611,11 @@ AS $function$
 begin
   -- What was not taken as it came has to come again.
   delete from sync.page_etags as e using unnest(p_pages) as p
+  join public.sync_streams as st on st.id = p.stream_id
   where p.condition ? 'said' and e.workspace_id = p.workspace_id and e.stream_id = p.stream_id
     and e.request_key = p.condition ->> 'key'
-    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false));
+    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false)
+      or (p.ends and p.records >= st.page_size));
   update sync.page_etags as e set run_id = p.run_id from unnest(p_pages) as p
   where p.condition is not null and not p.condition ? 'said' and e.workspace_id = p.workspace_id
     and e.stream_id = p.stream_id and e.request_key = p.condition ->> 'key'
@@ -5625,6 +5627,7 @@ begin
     coalesce(f.record_ids, '{}'), p.condition -> 'said'
   from unnest(p_pages) as p
   join public.workspace_sync_runs as r on r.id = p.run_id
+  join public.sync_streams as st on st.id = p.stream_id
   left join (
     select i.turn, array_agg(i.record_id order by i.n) as record_ids
     from (
@@ -5632,6 +5635,7 @@ begin
     ) as i group by i.turn
   ) as f on f.turn = p.turn
   where p.condition ? 'said' and p.unfit is null and p.headers ?| '{etag,last-modified}'
+    and (p.ends and p.records >= st.page_size) is not true
   order by p.workspace_id, p.stream_id, p.condition ->> 'key'
   on conflict (workspace_id, stream_id, request_key) do update set
     etag = excluded.etag, last_modified = excluded.last_modified, run_id = excluded.run_id,
@@ -6343,6 +6347,33 @@ begin
   perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.forget_shown(p_run public.workspace_sync_runs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+AS $function$
+begin
+  if exists (
+    select 1 from sync.seen_pages
+    where run_id = p_run.id and scan = p_run.scan and record_ids <> '{}'
+  ) then
+    delete from sync.missing_records as m using (
+      select distinct seen.id from sync.seen_pages as s
+      cross join unnest(s.record_ids) as seen (id)
+      where s.run_id = p_run.id and s.scan = p_run.scan
+    ) as shown
+    where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+      and m.record_id = shown.id;
+    update public.sync_workspace_streams set emptied_at = null
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and emptied_at is not null;
+  end if;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.forget_unaccepted(p_run_id bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -6365,22 +6396,7 @@ begin
     update sync.missing_records set missed_scans = 0
     where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id;
   end if;
-  if exists (
-    select 1 from sync.seen_pages
-    where run_id = v_run.id and scan = v_run.scan and record_ids <> '{}'
-  ) then
-    delete from sync.missing_records as m using (
-      select distinct seen.id from sync.seen_pages as s
-      cross join unnest(s.record_ids) as seen (id)
-      where s.run_id = v_run.id and s.scan = v_run.scan
-    ) as shown
-    where m.workspace_id = v_run.workspace_id and m.stream_id = v_run.stream_id
-      and m.record_id = shown.id;
-    update public.sync_workspace_streams set emptied_at = null
-    where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id
-      and emptied_at is not null;
-  end if;
-  perform sync.recount_held(v_run.workspace_id, v_run.stream_id);
+  perform sync.forget_shown(v_run);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.set_marks(p_run_ids bigint[])
@@ -6820,6 +6836,28 @@ begin
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
     and record_id = any (v_ids);
   update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.hold_on(p_run public.workspace_sync_runs)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_waiting bigint;
+begin
+  update sync.missing_records set held_by_run_id = p_run.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and held_by_run_id <> p_run.id;
+  if not found then
+    return null;
+  end if;
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
   where id = p_run.id returning deletions_waiting into v_waiting;
   perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
   return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
@@ -7647,6 +7685,7 @@ declare
   v_short_by bigint := coalesce((
     select (marks ->> 'short_by')::bigint from public.sync_workspace_streams
     where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id), 0);
+  v_warning text;
 begin
   if p_run.expected_total > v_here + v_short_by then
     update public.sync_workspace_streams set marks = marks - 'full_scan_at'
@@ -7654,7 +7693,9 @@ begin
     perform sync.close_run(p_run.id, 'partial', format('the API counts %s, there are %s: the next '
       'scan reads everything', p_run.expected_total, v_here));
   else
-    perform sync.close_run(p_run.id, 'completed', sync.delete_gone(p_run));
+    perform sync.forget_shown(p_run);
+    v_warning := sync.delete_gone(p_run);
+    perform sync.close_run(p_run.id, 'completed', coalesce(sync.hold_on(p_run), v_warning));
   end if;
 end; $function$;
 
@@ -10360,7 +10401,7 @@ begin
   set scan = greatest(scan, last_part_scan) + 1,
     begun_again = begun_again + greatest(scan, last_part_scan) + 1 - scan, mark = null,
     needed_pages = null, parts_total = null, parts_ended = null, window_turn = null,
-    reading = null, sound_scan = null,
+    reading = null, sound_scan = null, is_full_scan = true,
     stream_revision = st.revision, warnings = warnings || p_reason,
     access_revision = w.access_revision
   from public.sync_workspaces as w, public.sync_streams as st
@@ -15835,7 +15876,8 @@ records. Raises: SY013 to a request without a condition.';
 comment on function sync.said_by(sync.page_in_hand,sync.page_in_hand) is 'Returns: what reading a page gave beside its records.';
 
 comment on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) is 'Keep the versions of pages that were applied, with what they showed; none of a page of which a
-value was refused. Locks: those rows.';
+value was refused, nor of a full one that ends the list: what follows it some day may show in no
+part of it that the version is made of. Locks: those rows.';
 
 comment on function sync.find_refused_record(sync.page_in_hand,text) is 'After a page failed with an error of its data: apply each record alone and take it back. Returns:
 the first that raises the same; null if none does. Locks: one record after the other.';
@@ -15938,6 +15980,9 @@ the run''s lock.';
 comment on function sync.forget_shown_below(public.workspace_sync_runs) is 'Children that a list shows are not missing, but for what answered for itself. The caller holds the
 run''s lock.';
 
+comment on function sync.forget_shown(public.workspace_sync_runs) is 'What a run''s scan showed is not missing, and its list is not empty. The caller holds the run''s
+lock.';
+
 comment on function sync.is_read_since(public.sync_streams) is 'Returns: whether a stream''s requests can ask for what changed since a time.';
 
 comment on function sync.latest_time(jsonb,public.sync_streams) is 'Returns: the latest updated_at of records, of a stream that is read since a time; else null.';
@@ -15971,6 +16016,10 @@ time; null if none did. Locks: target rows.';
 comment on function sync.delete_gone(public.workspace_sync_runs) is 'Of a run that did not read everything: delete what says itself that it is deleted, unless that is
 more than the guard lets pass. The caller holds the run''s lock. Returns: a warning when the guard
 holds, or null.';
+
+comment on function sync.hold_on(public.workspace_sync_runs) is 'A run that did not read everything decides nothing of what another holds back: that waits on, for
+the approval of this one. The caller holds the run''s lock. Returns: a warning with the numbers, or
+null where nothing waits.';
 
 comment on function sync.forget_what_says_nothing(bigint[]) is 'What runs missed with another key or declaration says nothing for those that begin: mostly that is
 forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing
@@ -16054,7 +16103,8 @@ comment on function sync.plan_listed(sync.page_in_hand[]) is 'Queue what comes a
 comment on function sync.begin_next_scan(bigint,integer) is 'Begin the next scan of a run, with page 1. p_sound_scan: which one it will be compared with. The
 caller holds the run''s lock.';
 
-comment on function sync.close_since(public.workspace_sync_runs) is 'Close a run that read what changed since a time: it says nothing of what it did not show. Where
+comment on function sync.close_since(public.workspace_sync_runs) is 'Close a run that read what changed since a time: it says nothing of what it did not show; what it
+showed is not missing, and what was held back before waits on. Where
 the API counts more records than there are, and more than the last full scan did not show, the next
 run is a full scan. The caller holds the run''s lock.';
 
@@ -17255,6 +17305,8 @@ revoke all on function sync.miss_deleted(public.workspace_sync_runs,text[]) from
 
 revoke all on function sync.forget_shown_below(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
+revoke all on function sync.forget_shown(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
 revoke all on function sync.is_read_since(public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.latest_time(jsonb,public.sync_streams) from public, anon, authenticated, service_role;
@@ -17272,6 +17324,8 @@ revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public,
 revoke all on function sync.judge_confirmations(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.delete_gone(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
+revoke all on function sync.hold_on(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.forget_what_says_nothing(bigint[]) from public, anon, authenticated, service_role;
 

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(17);
+select plan(19);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null, "max_in_flight": null}');
 create function tests.declare(p_fields jsonb default '{}') returns jsonb language sql as $$
@@ -77,6 +77,17 @@ select tests.advance('8 days');
 select is(tests.again(), '200 200: completed', 'after full_scan_days all is read again');
 select rotate_workspace_key('acme', 'another');
 select is(tests.again(), '200 200: completed', 'so it is with another key');
+
+-- What follows a full last page may be told outside of what the version is made of.
+select tests.declare('{"completeness": "agreed", "params": {"page": "{page}"},
+  "last_page_path": ["meta", "last_page"], "order_path": null}');
+select tests.serve('acme', 1, 2, 3, 4);
+select matches(tests.again(), 'completed$', 'a list whose last page is full');
+select results_eq($$select distinct said -> 'ends' from sync.page_etags as e
+  join public.sync_streams as s on s.id = e.stream_id and s.revision = e.stream_revision$$,
+  $$values ('false'::jsonb)$$, 'keeps no version of that page');
+select tests.declare('{"last_page_path": null, "completeness": "counted"}');
+select tests.serve('acme', 1, 2, 3);
 
 -- Nothing is kept of a page of which something was refused, nor where the API names no version.
 alter table sync.page_etags add constraint none_is_kept check (false) not valid;

@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/lists.psql
-select plan(22);
+select plan(30);
 
 create function tests.change(p_id bigint, p_ago interval) returns void language sql as $$
   update tests.items set key = (select max(key) + 1 from tests.items),
@@ -72,6 +72,31 @@ select ok((tests.last_run()).is_full_scan, 'and the next one reads everything');
 select is((tests.last_run()).status, 'completed', 'a total only warns where all was read');
 select is(tests.sync_list(), 'completed',
   'what a full scan does not show, the next ones do not ask for');
+
+-- What a full scan held back waits on.
+update tests.habit set extra = '{}';
+delete from tests.items where id between 6 and 17;
+select request_full_scan('items', 'acme');
+select tests.sync_list();
+select request_full_scan('items', 'acme');
+select tests.sync_list();
+select is((tests.last_run()).deletions_waiting, 12::bigint, 'many deletions wait');
+select tests.advance('1 hour');
+select is(tests.sync_list(), 'completed', 'a run that reads what changed');
+select ok(not (tests.last_run()).is_full_scan, 'and not everything');
+select is((select array_agg(deletions_waiting) from public.workspace_sync_runs
+  where deletions_waiting > 0), '{12}', 'decides nothing of them');
+select is((select deletions_waiting from public.workspace_health where stream = 'items'),
+  12::bigint, 'they are seen');
+select tests.fill(6, 6);
+update tests.items set fields = jsonb_build_object('changed', sync.now()::text),
+  key = (select max(key) + 1 from tests.items) where id = 6;
+select tests.advance('1 hour');
+select tests.sync_list();
+select is((tests.last_run()).deletions_waiting, 11::bigint, 'what it shows is not missing');
+select is((public.approve_deletions((tests.last_run()).id) ->> 'deleted')::int, 11,
+  'the others wait for an approval of the newest run');
+select is(tests.ids_here(), tests.ids_there(), 'and go then');
 
 select * from finish();
 rollback;
