@@ -8189,6 +8189,18 @@ end; $$;
 comment on function sync.said_by(sync.page_in_hand, sync.page_in_hand) is
 $$Returns: what reading a page gave beside its records.$$;
 
+create function sync.has_version(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_page.unfit is null and coalesce(p_page.headers ?| '{etag,last-modified}', false)
+    and (p_page.ends and p_page.records >= p_stream.page_size) is not true;
+end; $$;
+comment on function sync.has_version(sync.page_in_hand, public.sync_streams) is
+$$Returns: whether a page that was read is known again by its version: not one of which a value was
+refused, nor a full one that ends the list: what follows it some day may show in no part of it that
+the version is made of.$$;
+
 create function sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -8198,8 +8210,7 @@ begin
   join public.sync_streams as st on st.id = p.stream_id
   where p.condition ? 'said' and e.workspace_id = p.workspace_id and e.stream_id = p.stream_id
     and e.request_key = p.condition ->> 'key'
-    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false)
-      or (p.ends and p.records >= st.page_size));
+    and not sync.has_version(p, st);
   update sync.page_etags as e set run_id = p.run_id from unnest(p_pages) as p
   where p.condition is not null and not p.condition ? 'said' and e.workspace_id = p.workspace_id
     and e.stream_id = p.stream_id and e.request_key = p.condition ->> 'key'
@@ -8218,8 +8229,7 @@ begin
       select x.turn, x.record_id, row_number() over () as n from unnest(p_records) as x
     ) as i group by i.turn
   ) as f on f.turn = p.turn
-  where p.condition ? 'said' and p.unfit is null and p.headers ?| '{etag,last-modified}'
-    and (p.ends and p.records >= st.page_size) is not true
+  where p.condition ? 'said' and sync.has_version(p, st)
   order by p.workspace_id, p.stream_id, p.condition ->> 'key'
   on conflict (workspace_id, stream_id, request_key) do update set
     etag = excluded.etag, last_modified = excluded.last_modified, run_id = excluded.run_id,
@@ -8227,12 +8237,11 @@ begin
     read_at = excluded.read_at, record_ids = excluded.record_ids, said = excluded.said;
 end; $$;
 comment on function sync.note_versions(sync.page_in_hand[], sync.incoming_record[]) is
-$$Keep the versions of pages that were applied, with what they showed; none of a page of which a
-value was refused, nor of a full one that ends the list: what follows it some day may show in no
-part of it that the version is made of. Locks: those rows.$$;
+$$Keep the versions of pages that were applied, with what they showed, and forget those that are
+none any more. Locks: those rows.$$;
 
 revoke all on function
-  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.note_versions
+  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.has_version, sync.note_versions
 from public, anon, authenticated, service_role;
 
 -- Verdicts: what an error of reading or applying a page means.
@@ -8901,6 +8910,21 @@ comment on function sync.recount_held(bigint, bigint) is
 $$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
 forgotten. Locks: runs that hold something, by id, after the missing records.$$;
 
+create function sync.recount_held_by(p_run public.workspace_sync_runs) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_waiting bigint;
+begin
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return v_waiting;
+end; $$;
+comment on function sync.recount_held_by(public.workspace_sync_runs) is
+$$As recount_held(), after a run took something to hold back. The caller holds its lock. Returns:
+how much it holds back.$$;
+
 create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null,
   p_may_wait boolean default true) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -9153,7 +9177,8 @@ grant select on table sync.missing_records to authenticated, service_role;
 create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.recount_held, sync.forget_shown, sync.forget_missing, sync.forget_missing_of_stream,
+  sync.recount_held, sync.recount_held_by, sync.forget_shown, sync.forget_missing,
+  sync.forget_missing_of_stream,
   sync.target_sql, sync.miss_records, sync.revive_shown,
   sync.count_live, sync.count_here, sync.gone_ids, sync.miss_deleted, sync.forget_shown_below,
   sync.forget_unaccepted
@@ -9568,6 +9593,16 @@ end; $$;
 comment on function sync.is_guarded(bigint, bigint) is
 $$Returns: whether so many deletions, of so many live rows, need approve_deletions().$$;
 
+create function sync.waiting_warning(p_run public.workspace_sync_runs, p_waiting bigint,
+  p_reason text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)', p_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_reason, p_run.id);
+end; $$;
+comment on function sync.waiting_warning(public.workspace_sync_runs, bigint, text) is
+$$Returns: what a run says of the deletions that it holds back.$$;
+
 create function sync.hold_missing(p_run_id bigint, p_only_confirmed boolean, p_reason text)
   returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -9578,11 +9613,7 @@ begin
   update sync.missing_records set held_by_run_id = p_run_id
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0
     and (is_confirmed or not p_only_confirmed);
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run_id)
-  where id = p_run_id returning * into v_run;
-  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)',
-    v_run.deletions_waiting, sync.counted(sync.count_live(v_run), 'row'), p_reason, p_run_id);
+  return sync.waiting_warning(v_run, sync.recount_held_by(v_run), p_reason);
 end; $$;
 comment on function sync.hold_missing(bigint, boolean, text) is
 $$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
@@ -9768,52 +9799,29 @@ create function sync.delete_gone(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids text[] := sync.gone_ids(p_run);
-  v_waiting bigint;
 begin
-  if cardinality(v_ids) = 0 then
-    return null;
-  elsif not sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
-    perform sync.delete_records(p_run, v_ids);
-    perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-    return null;
+  if cardinality(v_ids) > 0 then
+    if sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
+      perform sync.miss_deleted(p_run, v_ids);
+    else
+      perform sync.delete_records(p_run, v_ids);
+      perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+      v_ids := '{}';
+    end if;
   end if;
-  perform sync.miss_deleted(p_run, v_ids);
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and record_id = any (v_ids);
-  update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
-  where id = p_run.id returning deletions_waiting into v_waiting;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
-    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
-end; $$;
-comment on function sync.delete_gone(public.workspace_sync_runs) is
-$$Of a run that did not read everything: delete what says itself that it is deleted, unless that is
-more than the guard lets pass. The caller holds the run's lock. Returns: a warning when the guard
-holds, or null.$$;
-
-create function sync.hold_on(p_run public.workspace_sync_runs) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_waiting bigint;
-begin
-  update sync.missing_records set held_by_run_id = p_run.id
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and held_by_run_id <> p_run.id;
+    and (held_by_run_id is not null or record_id = any (v_ids));
   if not found then
     return null;
   end if;
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
-  where id = p_run.id returning deletions_waiting into v_waiting;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
-    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+  return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
 end; $$;
-comment on function sync.hold_on(public.workspace_sync_runs) is
-$$A run that did not read everything decides nothing of what another holds back: that waits on, for
-the approval of this one. The caller holds the run's lock. Returns: a warning with the numbers, or
-null where nothing waits.$$;
+comment on function sync.delete_gone(public.workspace_sync_runs) is
+$$Of a run that did not read everything: delete what says itself that it is deleted, unless that is
+more than the guard lets pass. Of what another run holds back it decides nothing: that waits on, for
+the approval of this one. The caller holds the run's lock. Returns: a warning where something waits,
+or null.$$;
 
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -9899,10 +9907,11 @@ newer run decided, SY017 unknown run. Locks: missing records and target rows by 
 the run.$$;
 
 revoke all on function
-  sync.is_guarded, sync.hold_missing, sync.remember_empty_list, sync.ask_missing,
+  sync.is_guarded, sync.waiting_warning, sync.hold_missing, sync.remember_empty_list,
+  sync.ask_missing,
   sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
-  sync.delete_gone, sync.hold_on,
+  sync.delete_gone,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -10689,7 +10698,6 @@ declare
   v_short_by bigint := coalesce((
     select (marks ->> 'short_by')::bigint from public.sync_workspace_streams
     where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id), 0);
-  v_warning text;
 begin
   if p_run.expected_total > v_here + v_short_by then
     update public.sync_workspace_streams set marks = marks - 'full_scan_at'
@@ -10698,8 +10706,7 @@ begin
       'scan reads everything', p_run.expected_total, v_here));
   else
     perform sync.forget_shown(p_run);
-    v_warning := sync.delete_gone(p_run);
-    perform sync.close_run(p_run.id, 'completed', coalesce(sync.hold_on(p_run), v_warning));
+    perform sync.close_run(p_run.id, 'completed', sync.delete_gone(p_run));
   end if;
 end; $$;
 comment on function sync.close_since(public.workspace_sync_runs) is
@@ -12680,10 +12687,7 @@ begin
   on conflict (workspace_id, stream_id, record_id) do update set
     missed_by_run_id = excluded.missed_by_run_id, missed_scans = excluded.missed_scans,
     is_confirmed = m.answers = 0 and excluded.is_confirmed, held_by_run_id = excluded.held_by_run_id;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
-  where id = p_run.id;
+  perform sync.recount_held_by(p_run);
 end; $$;
 comment on function sync.miss_children(public.workspace_sync_runs) is
 $$Which live children no list shows that has shown them: confirmed where each of these has missed

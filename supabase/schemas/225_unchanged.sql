@@ -63,6 +63,18 @@ end; $$;
 comment on function sync.said_by(sync.page_in_hand, sync.page_in_hand) is
 $$Returns: what reading a page gave beside its records.$$;
 
+create function sync.has_version(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return p_page.unfit is null and coalesce(p_page.headers ?| '{etag,last-modified}', false)
+    and (p_page.ends and p_page.records >= p_stream.page_size) is not true;
+end; $$;
+comment on function sync.has_version(sync.page_in_hand, public.sync_streams) is
+$$Returns: whether a page that was read is known again by its version: not one of which a value was
+refused, nor a full one that ends the list: what follows it some day may show in no part of it that
+the version is made of.$$;
+
 create function sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -72,8 +84,7 @@ begin
   join public.sync_streams as st on st.id = p.stream_id
   where p.condition ? 'said' and e.workspace_id = p.workspace_id and e.stream_id = p.stream_id
     and e.request_key = p.condition ->> 'key'
-    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false)
-      or (p.ends and p.records >= st.page_size));
+    and not sync.has_version(p, st);
   update sync.page_etags as e set run_id = p.run_id from unnest(p_pages) as p
   where p.condition is not null and not p.condition ? 'said' and e.workspace_id = p.workspace_id
     and e.stream_id = p.stream_id and e.request_key = p.condition ->> 'key'
@@ -92,8 +103,7 @@ begin
       select x.turn, x.record_id, row_number() over () as n from unnest(p_records) as x
     ) as i group by i.turn
   ) as f on f.turn = p.turn
-  where p.condition ? 'said' and p.unfit is null and p.headers ?| '{etag,last-modified}'
-    and (p.ends and p.records >= st.page_size) is not true
+  where p.condition ? 'said' and sync.has_version(p, st)
   order by p.workspace_id, p.stream_id, p.condition ->> 'key'
   on conflict (workspace_id, stream_id, request_key) do update set
     etag = excluded.etag, last_modified = excluded.last_modified, run_id = excluded.run_id,
@@ -101,10 +111,9 @@ begin
     read_at = excluded.read_at, record_ids = excluded.record_ids, said = excluded.said;
 end; $$;
 comment on function sync.note_versions(sync.page_in_hand[], sync.incoming_record[]) is
-$$Keep the versions of pages that were applied, with what they showed; none of a page of which a
-value was refused, nor of a full one that ends the list: what follows it some day may show in no
-part of it that the version is made of. Locks: those rows.$$;
+$$Keep the versions of pages that were applied, with what they showed, and forget those that are
+none any more. Locks: those rows.$$;
 
 revoke all on function
-  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.note_versions
+  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.has_version, sync.note_versions
 from public, anon, authenticated, service_role;

@@ -56,6 +56,21 @@ comment on function sync.recount_held(bigint, bigint) is
 $$What runs still hold back for approve_deletions(), after some of it was decided, superseded or
 forgotten. Locks: runs that hold something, by id, after the missing records.$$;
 
+create function sync.recount_held_by(p_run public.workspace_sync_runs) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_waiting bigint;
+begin
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return v_waiting;
+end; $$;
+comment on function sync.recount_held_by(public.workspace_sync_runs) is
+$$As recount_held(), after a run took something to hold back. The caller holds its lock. Returns:
+how much it holds back.$$;
+
 create function sync.forget_missing(p_workspace_id bigint, p_stream_id bigint default null,
   p_may_wait boolean default true) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -308,7 +323,8 @@ grant select on table sync.missing_records to authenticated, service_role;
 create policy missing_records_select_operator on sync.missing_records
 for select to authenticated using ((select sync.is_operator()));
 revoke all on function
-  sync.recount_held, sync.forget_shown, sync.forget_missing, sync.forget_missing_of_stream,
+  sync.recount_held, sync.recount_held_by, sync.forget_shown, sync.forget_missing,
+  sync.forget_missing_of_stream,
   sync.target_sql, sync.miss_records, sync.revive_shown,
   sync.count_live, sync.count_here, sync.gone_ids, sync.miss_deleted, sync.forget_shown_below,
   sync.forget_unaccepted

@@ -11,6 +11,16 @@ end; $$;
 comment on function sync.is_guarded(bigint, bigint) is
 $$Returns: whether so many deletions, of so many live rows, need approve_deletions().$$;
 
+create function sync.waiting_warning(p_run public.workspace_sync_runs, p_waiting bigint,
+  p_reason text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)', p_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_reason, p_run.id);
+end; $$;
+comment on function sync.waiting_warning(public.workspace_sync_runs, bigint, text) is
+$$Returns: what a run says of the deletions that it holds back.$$;
+
 create function sync.hold_missing(p_run_id bigint, p_only_confirmed boolean, p_reason text)
   returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -21,11 +31,7 @@ begin
   update sync.missing_records set held_by_run_id = p_run_id
   where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0
     and (is_confirmed or not p_only_confirmed);
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run_id)
-  where id = p_run_id returning * into v_run;
-  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)',
-    v_run.deletions_waiting, sync.counted(sync.count_live(v_run), 'row'), p_reason, p_run_id);
+  return sync.waiting_warning(v_run, sync.recount_held_by(v_run), p_reason);
 end; $$;
 comment on function sync.hold_missing(bigint, boolean, text) is
 $$Hold back what a complete scan missed, or what of it is confirmed, but nothing that answered for
@@ -211,52 +217,29 @@ create function sync.delete_gone(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids text[] := sync.gone_ids(p_run);
-  v_waiting bigint;
 begin
-  if cardinality(v_ids) = 0 then
-    return null;
-  elsif not sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
-    perform sync.delete_records(p_run, v_ids);
-    perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-    return null;
+  if cardinality(v_ids) > 0 then
+    if sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
+      perform sync.miss_deleted(p_run, v_ids);
+    else
+      perform sync.delete_records(p_run, v_ids);
+      perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+      v_ids := '{}';
+    end if;
   end if;
-  perform sync.miss_deleted(p_run, v_ids);
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and record_id = any (v_ids);
-  update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
-  where id = p_run.id returning deletions_waiting into v_waiting;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
-    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
-end; $$;
-comment on function sync.delete_gone(public.workspace_sync_runs) is
-$$Of a run that did not read everything: delete what says itself that it is deleted, unless that is
-more than the guard lets pass. The caller holds the run's lock. Returns: a warning when the guard
-holds, or null.$$;
-
-create function sync.hold_on(p_run public.workspace_sync_runs) returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_waiting bigint;
-begin
-  update sync.missing_records set held_by_run_id = p_run.id
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and held_by_run_id <> p_run.id;
+    and (held_by_run_id is not null or record_id = any (v_ids));
   if not found then
     return null;
   end if;
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
-  where id = p_run.id returning deletions_waiting into v_waiting;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
-    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+  return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
 end; $$;
-comment on function sync.hold_on(public.workspace_sync_runs) is
-$$A run that did not read everything decides nothing of what another holds back: that waits on, for
-the approval of this one. The caller holds the run's lock. Returns: a warning with the numbers, or
-null where nothing waits.$$;
+comment on function sync.delete_gone(public.workspace_sync_runs) is
+$$Of a run that did not read everything: delete what says itself that it is deleted, unless that is
+more than the guard lets pass. Of what another run holds back it decides nothing: that waits on, for
+the approval of this one. The caller holds the run's lock. Returns: a warning where something waits,
+or null.$$;
 
 create function sync.delete_records(p_run public.workspace_sync_runs, p_ids text[]) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -342,10 +325,11 @@ newer run decided, SY017 unknown run. Locks: missing records and target rows by 
 the run.$$;
 
 revoke all on function
-  sync.is_guarded, sync.hold_missing, sync.remember_empty_list, sync.ask_missing,
+  sync.is_guarded, sync.waiting_warning, sync.hold_missing, sync.remember_empty_list,
+  sync.ask_missing,
   sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
-  sync.delete_gone, sync.hold_on,
+  sync.delete_gone,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
 grant execute on function

@@ -197,7 +197,6 @@ declare
   v_short_by bigint := coalesce((
     select (marks ->> 'short_by')::bigint from public.sync_workspace_streams
     where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id), 0);
-  v_warning text;
 begin
   if p_run.expected_total > v_here + v_short_by then
     update public.sync_workspace_streams set marks = marks - 'full_scan_at'
@@ -206,8 +205,7 @@ begin
       'scan reads everything', p_run.expected_total, v_here));
   else
     perform sync.forget_shown(p_run);
-    v_warning := sync.delete_gone(p_run);
-    perform sync.close_run(p_run.id, 'completed', coalesce(sync.hold_on(p_run), v_warning));
+    perform sync.close_run(p_run.id, 'completed', sync.delete_gone(p_run));
   end if;
 end; $$;
 comment on function sync.close_since(public.workspace_sync_runs) is

@@ -120,10 +120,7 @@ begin
   on conflict (workspace_id, stream_id, record_id) do update set
     missed_by_run_id = excluded.missed_by_run_id, missed_scans = excluded.missed_scans,
     is_confirmed = m.answers = 0 and excluded.is_confirmed, held_by_run_id = excluded.held_by_run_id;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
-  where id = p_run.id;
+  perform sync.recount_held_by(p_run);
 end; $$;
 comment on function sync.miss_children(public.workspace_sync_runs) is
 $$Which live children no list shows that has shown them: confirmed where each of these has missed

@@ -5603,6 +5603,17 @@ begin
     where s.value is distinct from to_jsonb(v_before) -> s.key);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.has_version(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return p_page.unfit is null and coalesce(p_page.headers ?| '{etag,last-modified}', false)
+    and (p_page.ends and p_page.records >= p_stream.page_size) is not true;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
  RETURNS void
  LANGUAGE plpgsql
@@ -5614,8 +5625,7 @@ begin
   join public.sync_streams as st on st.id = p.stream_id
   where p.condition ? 'said' and e.workspace_id = p.workspace_id and e.stream_id = p.stream_id
     and e.request_key = p.condition ->> 'key'
-    and (p.unfit is not null or not coalesce(p.headers ?| '{etag,last-modified}', false)
-      or (p.ends and p.records >= st.page_size));
+    and not sync.has_version(p, st);
   update sync.page_etags as e set run_id = p.run_id from unnest(p_pages) as p
   where p.condition is not null and not p.condition ? 'said' and e.workspace_id = p.workspace_id
     and e.stream_id = p.stream_id and e.request_key = p.condition ->> 'key'
@@ -5634,8 +5644,7 @@ begin
       select x.turn, x.record_id, row_number() over () as n from unnest(p_records) as x
     ) as i group by i.turn
   ) as f on f.turn = p.turn
-  where p.condition ? 'said' and p.unfit is null and p.headers ?| '{etag,last-modified}'
-    and (p.ends and p.records >= st.page_size) is not true
+  where p.condition ? 'said' and sync.has_version(p, st)
   order by p.workspace_id, p.stream_id, p.condition ->> 'key'
   on conflict (workspace_id, stream_id, request_key) do update set
     etag = excluded.etag, last_modified = excluded.last_modified, run_id = excluded.run_id,
@@ -6162,6 +6171,21 @@ create policy record_parents_select_operator on sync.record_parents as permissiv
 
 create policy emptied_lists_select_operator on sync.emptied_lists as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
 
+CREATE OR REPLACE FUNCTION sync.recount_held_by(p_run public.workspace_sync_runs)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_waiting bigint;
+begin
+  update public.workspace_sync_runs set deletions_waiting = (
+    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
+  where id = p_run.id returning deletions_waiting into v_waiting;
+  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+  return v_waiting;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.forget_missing(p_workspace_id bigint, p_stream_id bigint DEFAULT NULL::bigint, p_may_wait boolean DEFAULT true)
  RETURNS void
  LANGUAGE plpgsql
@@ -6650,6 +6674,32 @@ begin
     (r.workspaces_completed, r.chunks_completed, r.chunks_failed, r.chunks_cancelled);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.waiting_warning(p_run public.workspace_sync_runs, p_waiting bigint, p_reason text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return format('%s of %s would be deleted%s: waiting for approve_deletions(%s)', p_waiting,
+    sync.counted(sync.count_live(p_run), 'row'), p_reason, p_run.id);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.hold_missing(p_run_id bigint, p_only_confirmed boolean, p_reason text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+begin
+  select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
+  update sync.missing_records set held_by_run_id = p_run_id
+  where workspace_id = v_run.workspace_id and stream_id = v_run.stream_id and answers = 0
+    and (is_confirmed or not p_only_confirmed);
+  return sync.waiting_warning(v_run, sync.recount_held_by(v_run), p_reason);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.remember_empty_list(p_run public.workspace_sync_runs)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -6822,46 +6872,23 @@ CREATE OR REPLACE FUNCTION sync.delete_gone(p_run public.workspace_sync_runs)
 AS $function$
 declare
   v_ids text[] := sync.gone_ids(p_run);
-  v_waiting bigint;
 begin
-  if cardinality(v_ids) = 0 then
-    return null;
-  elsif not sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
-    perform sync.delete_records(p_run, v_ids);
-    perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-    return null;
+  if cardinality(v_ids) > 0 then
+    if sync.is_guarded(cardinality(v_ids), sync.count_live(p_run)) then
+      perform sync.miss_deleted(p_run, v_ids);
+    else
+      perform sync.delete_records(p_run, v_ids);
+      perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
+      v_ids := '{}';
+    end if;
   end if;
-  perform sync.miss_deleted(p_run, v_ids);
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and record_id = any (v_ids);
-  update public.workspace_sync_runs set deletions_waiting = cardinality(v_ids)
-  where id = p_run.id returning deletions_waiting into v_waiting;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
-    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
-end; $function$;
-
-CREATE OR REPLACE FUNCTION sync.hold_on(p_run public.workspace_sync_runs)
- RETURNS text
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_waiting bigint;
-begin
-  update sync.missing_records set held_by_run_id = p_run.id
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and held_by_run_id <> p_run.id;
+    and (held_by_run_id is not null or record_id = any (v_ids));
   if not found then
     return null;
   end if;
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
-  where id = p_run.id returning deletions_waiting into v_waiting;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  return format('%s of %s would be deleted: waiting for approve_deletions(%s)', v_waiting,
-    sync.counted(sync.count_live(p_run), 'row'), p_run.id);
+  return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.delete_records(p_run public.workspace_sync_runs, p_ids text[])
@@ -7685,7 +7712,6 @@ declare
   v_short_by bigint := coalesce((
     select (marks ->> 'short_by')::bigint from public.sync_workspace_streams
     where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id), 0);
-  v_warning text;
 begin
   if p_run.expected_total > v_here + v_short_by then
     update public.sync_workspace_streams set marks = marks - 'full_scan_at'
@@ -7694,8 +7720,7 @@ begin
       'scan reads everything', p_run.expected_total, v_here));
   else
     perform sync.forget_shown(p_run);
-    v_warning := sync.delete_gone(p_run);
-    perform sync.close_run(p_run.id, 'completed', coalesce(sync.hold_on(p_run), v_warning));
+    perform sync.close_run(p_run.id, 'completed', sync.delete_gone(p_run));
   end if;
 end; $function$;
 
@@ -9346,10 +9371,7 @@ begin
   on conflict (workspace_id, stream_id, record_id) do update set
     missed_by_run_id = excluded.missed_by_run_id, missed_scans = excluded.missed_scans,
     is_confirmed = m.answers = 0 and excluded.is_confirmed, held_by_run_id = excluded.held_by_run_id;
-  perform sync.recount_held(p_run.workspace_id, p_run.stream_id);
-  update public.workspace_sync_runs set deletions_waiting = (
-    select count(*) from sync.missing_records where held_by_run_id = p_run.id)
-  where id = p_run.id;
+  perform sync.recount_held_by(p_run);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.ask_below(p_run public.workspace_sync_runs, p_ids text[])
@@ -15875,9 +15897,12 @@ records. Raises: SY013 to a request without a condition.';
 
 comment on function sync.said_by(sync.page_in_hand,sync.page_in_hand) is 'Returns: what reading a page gave beside its records.';
 
-comment on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) is 'Keep the versions of pages that were applied, with what they showed; none of a page of which a
-value was refused, nor of a full one that ends the list: what follows it some day may show in no
-part of it that the version is made of. Locks: those rows.';
+comment on function sync.has_version(sync.page_in_hand,public.sync_streams) is 'Returns: whether a page that was read is known again by its version: not one of which a value was
+refused, nor a full one that ends the list: what follows it some day may show in no part of it that
+the version is made of.';
+
+comment on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) is 'Keep the versions of pages that were applied, with what they showed, and forget those that are
+none any more. Locks: those rows.';
 
 comment on function sync.find_refused_record(sync.page_in_hand,text) is 'After a page failed with an error of its data: apply each record alone and take it back. Returns:
 the first that raises the same; null if none does. Locks: one record after the other.';
@@ -15948,6 +15973,9 @@ key.';
 comment on function sync.forget_missed_below(bigint,bigint,bigint,text[]) is 'Forget what scans of children''s lists missed: of a workspace and stream, or only what one run, or
 its lists below some parents, missed. Null means all. Locks: these rows by SKIP LOCKED.';
 
+comment on function sync.recount_held_by(public.workspace_sync_runs) is 'As recount_held(), after a run took something to hold back. The caller holds its lock. Returns:
+how much it holds back.';
+
 comment on function sync.forget_missing(bigint,bigint,boolean) is 'Forget what scans of a workspace missed and what its runs hold back for approve_deletions(): for
 another key, URL, source or declaration what was missed says nothing. Null means every workspace, or
 every stream. Who may not wait leaves what others hold to the run that begins next. Locks: missing
@@ -15997,6 +16025,8 @@ comment on function public.request_full_scan(text,text) is 'Let the next scan of
 list with {since} not only what changed. Returns: {"stream", "workspace"}. Raises: SY002 unknown
 workspace, SY003 no such stream. Locks: the workspace''s row of that stream.';
 
+comment on function sync.waiting_warning(public.workspace_sync_runs,bigint,text) is 'Returns: what a run says of the deletions that it holds back.';
+
 comment on function sync.remember_empty_list(public.workspace_sync_runs) is 'After a complete scan that was noted: whether it showed nothing of a list that has live rows, and
 no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
 run''s lock. Returns: true: nothing may be deleted yet, however few rows there are.';
@@ -16014,12 +16044,9 @@ lock. Returns: what speaks against the scan: records that it missed and that ans
 time; null if none did. Locks: target rows.';
 
 comment on function sync.delete_gone(public.workspace_sync_runs) is 'Of a run that did not read everything: delete what says itself that it is deleted, unless that is
-more than the guard lets pass. The caller holds the run''s lock. Returns: a warning when the guard
-holds, or null.';
-
-comment on function sync.hold_on(public.workspace_sync_runs) is 'A run that did not read everything decides nothing of what another holds back: that waits on, for
-the approval of this one. The caller holds the run''s lock. Returns: a warning with the numbers, or
-null where nothing waits.';
+more than the guard lets pass. Of what another run holds back it decides nothing: that waits on, for
+the approval of this one. The caller holds the run''s lock. Returns: a warning where something waits,
+or null.';
 
 comment on function sync.forget_what_says_nothing(bigint[]) is 'What runs missed with another key or declaration says nothing for those that begin: mostly that is
 forgotten with the change. Looked up by key, as what is missing may be much. Locks: missing
@@ -17247,6 +17274,8 @@ revoke all on function sync.read_unchanged(sync.page_in_hand,public.sync_streams
 
 revoke all on function sync.said_by(sync.page_in_hand,sync.page_in_hand) from public, anon, authenticated, service_role;
 
+revoke all on function sync.has_version(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
+
 revoke all on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.find_refused_record(sync.page_in_hand,text) from public, anon, authenticated, service_role;
@@ -17291,6 +17320,8 @@ revoke all on function sync.note_parents(sync.page_in_hand[],sync.incoming_recor
 
 revoke all on function sync.forget_missed_below(bigint,bigint,bigint,text[]) from public, anon, authenticated, service_role;
 
+revoke all on function sync.recount_held_by(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+
 revoke all on function sync.forget_missing(bigint,bigint,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.miss_records(public.workspace_sync_runs) from public, anon, authenticated, service_role;
@@ -17315,6 +17346,8 @@ revoke all on function sync.set_since(bigint[]) from public, anon, authenticated
 
 revoke all on function sync.set_list_marks(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
+revoke all on function sync.waiting_warning(public.workspace_sync_runs,bigint,text) from public, anon, authenticated, service_role;
+
 revoke all on function sync.remember_empty_list(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.ask_missing(public.workspace_sync_runs) from public, anon, authenticated, service_role;
@@ -17324,8 +17357,6 @@ revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public,
 revoke all on function sync.judge_confirmations(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.delete_gone(public.workspace_sync_runs) from public, anon, authenticated, service_role;
-
-revoke all on function sync.hold_on(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
 revoke all on function sync.forget_what_says_nothing(bigint[]) from public, anon, authenticated, service_role;
 

@@ -4,7 +4,6 @@ on them, and end an answer's head that has no end."""
 # ruff: noqa: ASYNC109  # the time limits are httpcore's
 
 import asyncio
-import select
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ from ssl import SSLContext
 from typing import Any, Final
 
 import httpcore
+from httpcore._utils import is_socket_readable
 
 from chunkwise.gateway.protocol import Reach
 from chunkwise.worker.addresses import is_within
@@ -164,15 +164,5 @@ class _Stream(httpcore.AsyncNetworkStream):
         # The pool asks every idle connection before each request, and the stream would collect all
         # that can be asked of it.
         if info == "is_readable" and self._socket is not None:
-            return _is_readable(self._socket)
+            return is_socket_readable(self._socket)
         return self._stream.get_extra_info(info)
-
-
-def _is_readable(connected: socket.socket) -> bool:
-    """Also of one that is closed: the next read tells."""
-    number = connected.fileno()
-    if number < 0:
-        return True
-    poll = select.poll()
-    poll.register(number, select.POLLIN)
-    return bool(poll.poll(0))
