@@ -283,8 +283,10 @@ async def test_work_that_idle_looks_find_while_a_worker_listens_is_an_alert(
     async with listening_worker(world, OFTEN_S) as worker:
         set_settings(world.db, echo_interval_seconds=0)
         await world.api.realtime.set(follows_database=False)
-        # The first may be found by the late look after the join.
+        # The first may be found by the late look after the join; without the wait the others may
+        # be by the look after the last page of the sync before.
         for _ in range(3):
+            await idle_looks(world, worker)
             await sync(world)
         assert worker._hints.counts["hints"] == 0
         await world.until(opened)
