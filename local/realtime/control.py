@@ -30,6 +30,10 @@ class RealtimeControl:
             {"drop": drop, "double": double, "delay": delay, "delay_seconds": delay_seconds},
         )
 
+    async def release(self) -> Counts:
+        """Deliver at once what is delayed."""
+        return await self._post("release", {})
+
     async def close_sockets(self, code: int = 1001) -> Counts:
         """Close every client's socket, as a server that restarts."""
         return await self._post("close", {"code": code})

@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Protocol
 
 from local.realtime.database import Follower, Policies, Stored
@@ -56,6 +57,7 @@ class Hub:
     _follower: Follower = field(init=False)
     _following: asyncio.Task[None] | None = None
     _waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = field(default_factory=list)
+    _late: dict[asyncio.TimerHandle, Callable[[], None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.policies = Policies(self.dsn)
@@ -133,12 +135,26 @@ class Hub:
             self.count("messages_dropped")
         broadcast = Broadcast(stored.event, json.loads(stored.payload), stored.id)
         for delay in delays:
+            deliver = partial(self.deliver, stored.topic, stored.private, broadcast)
             if delay:
-                asyncio.get_running_loop().call_later(
-                    delay, self.deliver, stored.topic, stored.private, broadcast
-                )
+                self._delay(delay, deliver)
             else:
-                self.deliver(stored.topic, stored.private, broadcast)
+                deliver()
+
+    def _delay(self, seconds: float, deliver: Callable[[], None]) -> None:
+        def end() -> None:
+            del self._late[timer]
+            deliver()
+
+        timer = asyncio.get_running_loop().call_later(seconds, end)
+        self._late[timer] = deliver
+
+    def release(self) -> None:
+        """Deliver at once what is delayed, in the order in which it came."""
+        late, self._late = self._late, {}
+        for timer, deliver in late.items():
+            timer.cancel()
+            deliver()
 
     def deliver(
         self, name: str, private: bool, broadcast: Broadcast, without: Member | None = None

@@ -60,6 +60,7 @@ class Controls:
         handlers: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "settings": self.change_settings,
             "faults": self.set_faults,
+            "release": self.release,
             "close": self.close_sockets,
             "crash": self.crash_channels,
             "expire": self.expire_tokens,
@@ -79,6 +80,10 @@ class Controls:
 
     async def set_faults(self, request: Request) -> Response:
         self.hub.faults = Faults(**await request.json())
+        return self._counts()
+
+    async def release(self, _request: Request) -> Response:
+        self.hub.release()
         return self._counts()
 
     async def close_sockets(self, request: Request) -> Response:

@@ -67,14 +67,21 @@ async def idle_looks(world: World, worker: Worker) -> None:
 
 
 async def no_more_idle_looks(worker: Worker) -> None:
-    """From now on; and the late look after a join or a hint is over."""
+    """From now on; and the late look after a join or a hint is over. On a machine that stalls a
+    look takes longer than it is quiet here: the one under way may still be an idle one."""
     looks = worker.looks
     looks._idle_seconds = NEVER_S
     looks.nudge(Reason.OWN)
     counts = None
-    while counts != looks.counts:
+    while counts != looks.counts or is_looking(worker):
         counts = looks.counts.copy()
         await asyncio.sleep(QUIET_S)
+
+
+def is_looking(worker: Worker) -> bool:
+    """It looks for work, or is about to."""
+    nudged = worker.looks._nudged
+    return nudged.is_set() or not nudged._waiters
 
 
 async def assert_hints_find_the_work(world: World, worker: Worker) -> None:
@@ -189,6 +196,9 @@ async def test_a_channel_shut_out_for_too_many_messages_is_replaced(
     world: World, bison: BisonControl
 ) -> None:
     await world.register(bison)
+    # The rate is the mean since the first message, which must be a hint: it counts as it comes and
+    # as it is delivered, and that is too much.
+    set_settings(world.db, echo_interval_seconds=0)
     async with listening_worker(world) as worker:
         await world.api.realtime.set(messages_per_second=1)
         job_id = world.start()
@@ -248,20 +258,31 @@ def echo_often(world: World, worker: Worker, *, every: float) -> None:
     hints._patience = replace(hints._patience, settle=0, echo=0.2)
 
 
+async def is_kept_while_it_hears_echoes(world: World, heard: Counter[str]) -> bool:
+    before = heard.copy()
+    await world.until(lambda: heard["echoes"] >= before["echoes"] + 2)
+    return all(heard[name] == before[name] for name in ("deaf", "subscribed"))
+
+
 async def test_a_worker_that_hears_no_echo_rebuilds_its_subscription(
     world: World, bison: BisonControl
 ) -> None:
-    """Replication dropped: joined channels are told nothing, and nothing is wrong to see."""
+    """Replication dropped: joined channels are told nothing, and nothing is wrong to see. While
+    echoes come it keeps its subscription; one try of ten must show it: where the machine stalls, an
+    echo comes too late."""
     await world.register(bison)
     async with listening_worker(world, OFTEN_S) as worker:
         echo_often(world, worker, every=0.1)
         heard = worker._hints.counts
-        await world.until(lambda: heard["echoes"] >= 2)
-        assert (heard["deaf"], heard["subscribed"]) == (0, 1), heard
+        for _ in range(10):
+            if is_kept := await is_kept_while_it_hears_echoes(world, heard):
+                break
+        assert is_kept, heard
 
-        await world.api.realtime.set(follows_database=False)
-        await world.until(lambda: heard["deaf"] >= 2)
-        await world.api.realtime.wait_until(joins=3)
+        joins = (await world.api.realtime.set(follows_database=False)).joins
+        deaf = heard["deaf"]
+        await world.until(lambda: heard["deaf"] >= deaf + 2)
+        await world.api.realtime.wait_until(joins=joins + 2)
         assert (await world.api.realtime.counts()).channels_shut == 0
 
         await world.api.realtime.set(follows_database=True)
@@ -285,11 +306,14 @@ async def test_work_that_idle_looks_find_while_a_worker_listens_is_an_alert(
         await world.api.realtime.set(follows_database=False)
         # The first may be found by the late look after the join; without the wait the others may
         # be by the look after the last page of the sync before.
-        for _ in range(3):
+        for _ in range(10):
             await idle_looks(world, worker)
             await sync(world)
+            await idle_looks(world, worker)
+            if is_open := opened():
+                break
         assert worker._hints.counts["hints"] == 0
-        await world.until(opened)
+        assert is_open, worker.looks.counts
 
         await world.api.realtime.set(follows_database=True)
         await sync(world)
@@ -335,16 +359,18 @@ async def test_hints_that_are_lost_doubled_or_late_cost_nothing_but_time(
 async def test_hints_that_come_when_all_is_done_change_nothing(
     world: World, bison: BisonControl
 ) -> None:
-    """Held for five seconds, so that the last ones come after the job's end: other looks find its
-    work meanwhile."""
+    """Held until the job has ended: other looks find its work meanwhile."""
     await world.register(bison)
+    set_settings(world.db, echo_interval_seconds=0)
     async with listening_worker(world, OFTEN_S) as worker:
-        await world.api.realtime.break_next(delay=ALL, delay_seconds=5)
+        await world.api.realtime.break_next(delay=ALL, delay_seconds=NEVER_S)
         await sync(world)
         done = traces(world)
         looked = worker.looks.counts["hinted_empty"]
         hints = hints_sent(world)
-        assert (await world.api.realtime.counts()).messages_delivered < hints
-        await world.api.realtime.wait_until(messages_delivered=hints)
+        held = await world.api.realtime.wait_until(messages_followed=hints)
+        assert (hints > 0, held.messages_delivered) == (True, 0)
+        await world.api.realtime.release()
+        await world.until(lambda: worker._hints.counts["hints"] >= hints)
         await world.until(lambda: worker.looks.counts["hinted_empty"] > looked)
         assert traces(world) == done
