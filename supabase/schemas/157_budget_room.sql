@@ -106,5 +106,29 @@ comment on function sync.send_ahead(public.sync_budgets) is
 $$Returns: how far ahead a claim may reserve send times; less while 429s reduce the budget, and for
 a key's own.$$;
 
-revoke all on function sync.in_flight_of, sync.budget_room, sync.shares_of, sync.send_ahead
+create function sync.has_others_asking(p_workspace_id bigint, p_budget_id bigint) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return exists (
+    select 1 from public.sync_workspaces as w
+    cross join lateral (
+      select x.id from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running' and x.ending is null
+        and not x.is_paused
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.lease_losses < 2
+        and (x.status = 'processing' or x.ready_seq is not null or x.line_budget_id is not null)
+      limit 1
+    ) as q
+    where w.budget_id = p_budget_id and w.id <> p_workspace_id and w.rate_limited_until is null);
+end; $$;
+comment on function sync.has_others_asking(bigint, bigint) is
+$$Returns: whether another workspace than this one, and none that a 429 holds, has requests in
+flight on a budget, or ready for it.$$;
+
+revoke all on function
+  sync.in_flight_of, sync.budget_room, sync.shares_of, sync.send_ahead, sync.has_others_asking
 from public, anon, authenticated, service_role;

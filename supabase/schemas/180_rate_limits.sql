@@ -3,14 +3,19 @@
 
 create function sync.refusal_wait(p_retry_after numeric, p_level int) returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Whoever waited as it was told, three times in a row, and is refused again is not told enough.
+  v_level int := case when p_retry_after > 0 then p_level - 3 else p_level end;
 begin
-  return make_interval(secs => least(sync.setting('max_block_seconds'), coalesce(
-    case when p_retry_after > 0 then p_retry_after end, least(sync.setting('retry_cap_seconds'),
-    sync.setting('retry_base_seconds') * 2 ^ least(p_level, 10))))::double precision);
+  return make_interval(secs => least(sync.setting('max_block_seconds'), greatest(
+    case when p_retry_after > 0 then p_retry_after end,
+    case when v_level >= 0 then least(sync.setting('retry_cap_seconds'),
+      sync.setting('retry_base_seconds') * 2 ^ least(v_level, 10)) end))::double precision);
 end; $$;
 comment on function sync.refusal_wait(numeric, int) is
 $$Returns: how long whoever met a 429 waits: for as long as the API asks (at most
-max_block_seconds), or for a backoff where it named nothing above 0.$$;
+max_block_seconds); for a backoff where it named nothing above 0, or where that was too short three
+times in a row.$$;
 
 create function sync.slow_down(p_budget_id bigint, p_send_at timestamptz, p_until timestamptz,
   p_may_wait boolean) returns void
@@ -115,13 +120,21 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_asked_at timestamptz := sync.now();
   v_workspace public.sync_workspaces;
+  v_is_repeated boolean;
 begin
-  if not p_may_wait then
-    perform 1 from public.sync_workspaces where id = p_workspace_id for no key update skip locked;
+  if p_may_wait then
+    select * into strict v_workspace from public.sync_workspaces where id = p_workspace_id
+    for no key update;
+  else
+    select * into v_workspace from public.sync_workspaces where id = p_workspace_id
+    for no key update skip locked;
     if not found then
       return sync.refusal_wait(p_retry_after, 0);
     end if;
   end if;
+  -- Its one request after a wait was refused as the one before.
+  v_is_repeated := coalesce(v_workspace.rate_limit_level > 0
+    and p_send_at >= v_workspace.rate_limited_until, false);
   update public.sync_workspaces as w set
     rate_limited_until = greatest(w.rate_limited_until,
       v_asked_at + sync.refusal_wait(p_retry_after, w.rate_limit_level)),
@@ -139,15 +152,34 @@ begin
     order by x.id for no key update of x skip locked
   ) as held
   where q.id = held.id;
+  if v_is_repeated then
+    -- Who is refused time and again goes behind those who are not.
+    update public.chunk_processing_queue as q set turn = nextval('sync.ready_seq')
+    from (
+      select x.id from public.workspace_sync_runs as r
+      join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+      where r.workspace_id = p_workspace_id and r.status = 'running' and x.turn is not null
+      order by x.id for no key update of x skip locked
+    ) as held
+    where q.id = held.id;
+    -- Others tell what their budget lets through; of one that stopped for all each refusal counts.
+    if exists (select 1 from public.sync_budgets
+      where id = v_workspace.budget_id and block_level = 0)
+      and sync.has_others_asking(v_workspace.id, v_workspace.budget_id)
+    then
+      return v_workspace.rate_limited_until - v_asked_at;
+    end if;
+  end if;
   perform sync.slow_down(v_workspace.budget_id, p_send_at, v_workspace.rate_limited_until,
     p_may_wait);
   return v_workspace.rate_limited_until - v_asked_at;
 end; $$;
 comment on function sync.learn_of_refusal(bigint, timestamptz, numeric, boolean) is
 $$A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
-down. Of a workspace or budget that another session has locked, a call that may not wait notes
-nothing. Returns: how long the request waits. Locks: the workspace, its waiting chunks by SKIP
-LOCKED, then its budget, last of all, as lock_budgets().$$;
+down. One that is refused again after its wait goes to the end of the line, and says nothing of a
+budget that others draw on. Of a workspace or budget that another session has locked, a call that
+may not wait notes nothing. Returns: how long the request waits. Locks: the workspace, its waiting
+chunks by SKIP LOCKED, then its budget, last of all, as lock_budgets().$$;
 
 create function sync.give_back(p_budget_ids bigint[], p_sent_at timestamptz[], p_may_wait boolean)
   returns void

@@ -4062,6 +4062,31 @@ begin
   from shared as s;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.has_others_asking(p_workspace_id bigint, p_budget_id bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_sort TO 'off'
+AS $function$
+begin
+  return exists (
+    select 1 from public.sync_workspaces as w
+    cross join lateral (
+      select x.id from public.workspace_sync_runs as x
+      where x.workspace_id = w.id and x.status = 'running' and x.ending is null
+        and not x.is_paused
+      order by x.workspace_id, x.stream_id offset 0
+    ) as r
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.lease_losses < 2
+        and (x.status = 'processing' or x.ready_seq is not null or x.line_budget_id is not null)
+      limit 1
+    ) as q
+    where w.budget_id = p_budget_id and w.id <> p_workspace_id and w.rate_limited_until is null);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.wake_lines(p_limit integer)
  RETURNS void
  LANGUAGE plpgsql
@@ -4188,7 +4213,11 @@ begin
             select 1 from public.workspace_sync_runs as own
             join public.chunk_processing_queue as held on held.run_id = own.id
               and held.slot is not null and held.status = 'processing'
-            where own.workspace_id = w.id and own.status = 'running'))
+            where own.workspace_id = w.id and own.status = 'running')
+          -- Of a budget that stopped for all whoever was not refused asks first.
+          or (exists (select 1 from public.sync_budgets as b
+              where b.id = w.budget_id and b.block_level > 0)
+            and sync.has_others_asking(w.id, w.budget_id)))
         then 'workspace' end as verdict
     from unnest(v_admissions) with ordinality as p (queue_id, verdict, send_after, budget_id, turn)
     cross join lateral (
@@ -4356,10 +4385,14 @@ CREATE OR REPLACE FUNCTION sync.refusal_wait(p_retry_after numeric, p_level inte
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  -- Whoever waited as it was told, three times in a row, and is refused again is not told enough.
+  v_level int := case when p_retry_after > 0 then p_level - 3 else p_level end;
 begin
-  return make_interval(secs => least(sync.setting('max_block_seconds'), coalesce(
-    case when p_retry_after > 0 then p_retry_after end, least(sync.setting('retry_cap_seconds'),
-    sync.setting('retry_base_seconds') * 2 ^ least(p_level, 10))))::double precision);
+  return make_interval(secs => least(sync.setting('max_block_seconds'), greatest(
+    case when p_retry_after > 0 then p_retry_after end,
+    case when v_level >= 0 then least(sync.setting('retry_cap_seconds'),
+      sync.setting('retry_base_seconds') * 2 ^ least(v_level, 10)) end))::double precision);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.slow_down(p_budget_id bigint, p_send_at timestamp with time zone, p_until timestamp with time zone, p_may_wait boolean)
@@ -4463,13 +4496,21 @@ AS $function$
 declare
   v_asked_at timestamptz := sync.now();
   v_workspace public.sync_workspaces;
+  v_is_repeated boolean;
 begin
-  if not p_may_wait then
-    perform 1 from public.sync_workspaces where id = p_workspace_id for no key update skip locked;
+  if p_may_wait then
+    select * into strict v_workspace from public.sync_workspaces where id = p_workspace_id
+    for no key update;
+  else
+    select * into v_workspace from public.sync_workspaces where id = p_workspace_id
+    for no key update skip locked;
     if not found then
       return sync.refusal_wait(p_retry_after, 0);
     end if;
   end if;
+  -- Its one request after a wait was refused as the one before.
+  v_is_repeated := coalesce(v_workspace.rate_limit_level > 0
+    and p_send_at >= v_workspace.rate_limited_until, false);
   update public.sync_workspaces as w set
     rate_limited_until = greatest(w.rate_limited_until,
       v_asked_at + sync.refusal_wait(p_retry_after, w.rate_limit_level)),
@@ -4487,6 +4528,24 @@ begin
     order by x.id for no key update of x skip locked
   ) as held
   where q.id = held.id;
+  if v_is_repeated then
+    -- Who is refused time and again goes behind those who are not.
+    update public.chunk_processing_queue as q set turn = nextval('sync.ready_seq')
+    from (
+      select x.id from public.workspace_sync_runs as r
+      join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+      where r.workspace_id = p_workspace_id and r.status = 'running' and x.turn is not null
+      order by x.id for no key update of x skip locked
+    ) as held
+    where q.id = held.id;
+    -- Others tell what their budget lets through; of one that stopped for all each refusal counts.
+    if exists (select 1 from public.sync_budgets
+      where id = v_workspace.budget_id and block_level = 0)
+      and sync.has_others_asking(v_workspace.id, v_workspace.budget_id)
+    then
+      return v_workspace.rate_limited_until - v_asked_at;
+    end if;
+  end if;
   perform sync.slow_down(v_workspace.budget_id, p_send_at, v_workspace.rate_limited_until,
     p_may_wait);
   return v_workspace.rate_limited_until - v_asked_at;
@@ -6733,6 +6792,7 @@ CREATE OR REPLACE FUNCTION sync.ask_missing(p_run public.workspace_sync_runs, OU
 AS $function$
 declare
   v_missed bigint;
+  v_gone text[] := sync.gone_ids(p_run);
 begin
   select count(*) into v_missed from sync.missing_records
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
@@ -6746,7 +6806,10 @@ begin
     from public.sync_streams as s
     where s.id = m.stream_id and s.item_path is not null
       and m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
-      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null and not m.is_confirmed
+      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null
+      -- Two scans are a proof, the record's own word a better one; of children of a parent that
+      -- is gone nobody has to be asked.
+      and m.record_id <> all (v_gone) and not (m.is_confirmed and p_run.parts_total is not null)
       and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
     returning m.record_id
   )
@@ -15681,6 +15744,9 @@ chunks its live runs, its leases, its share and half of the places, and whether 
 chunks; demand: how many chunks of all workspaces are ready within their shares. None where what is
 in flight has no limit.';
 
+comment on function sync.has_others_asking(bigint,bigint) is 'Returns: whether another workspace than this one, and none that a 429 holds, has requests in
+flight on a budget, or ready for it.';
+
 comment on function sync.wake_lines(integer) is 'Where budgets have room, those that wait in their lines become ready with the turn they had, the
 lowest first: a newcomer goes behind them. Whose workspace has its share goes after the others, and
 not at all where it has half of the places. Of more than 32 lines, some. Locks: queue rows, by SKIP
@@ -15694,7 +15760,8 @@ moved (its workspace has another source now).';
 comment on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) is 'Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget''s
 line. Where places in flight are short, what is within its workspace''s share goes before the rest,
 and no workspace gets more than half while others wait, however long its requests take. Of a
-workspace that a 429 held, one request asks first. Nothing is sent on a budget that another session
+workspace that a 429 held, one request asks first, and none of a stopped budget''s while others may
+ask. Nothing is sent on a budget that another session
 has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
 which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().';
 
@@ -15708,7 +15775,8 @@ Locks: the worker''s row, which keeps its calls from leasing at once; the queue 
 waits.';
 
 comment on function sync.refusal_wait(numeric,integer) is 'Returns: how long whoever met a 429 waits: for as long as the API asks (at most
-max_block_seconds), or for a backoff where it named nothing above 0.';
+max_block_seconds); for a backoff where it named nothing above 0, or where that was too short three
+times in a row.';
 
 comment on function sync.slow_down(bigint,timestamp with time zone,timestamp with time zone,boolean) is 'A 429 to a request that was sent at a moment on a budget, whatever it asked for: the budget goes
 down to half of what is in flight and to a lower rate, once for what was sent since it last did; it
@@ -15717,9 +15785,10 @@ key''s own. A budget that another session has locked learns nothing of it. Locks
 all, as lock_budgets().';
 
 comment on function sync.learn_of_refusal(bigint,timestamp with time zone,numeric,boolean) is 'A 429 to a request of a workspace, sent at a moment: the workspace waits, and its budget slows
-down. Of a workspace or budget that another session has locked, a call that may not wait notes
-nothing. Returns: how long the request waits. Locks: the workspace, its waiting chunks by SKIP
-LOCKED, then its budget, last of all, as lock_budgets().';
+down. One that is refused again after its wait goes to the end of the line, and says nothing of a
+budget that others draw on. Of a workspace or budget that another session has locked, a call that
+may not wait notes nothing. Returns: how long the request waits. Locks: the workspace, its waiting
+chunks by SKIP LOCKED, then its budget, last of all, as lock_budgets().';
 
 comment on function sync.give_back(bigint[],timestamp with time zone[],boolean) is 'Requests on budgets were answered, each sent at its moment: the budgets get back a place and a
 little rate for each that was sent after the last 429; a probe lifts the block. An answer to a
@@ -17171,6 +17240,8 @@ revoke all on function sync.seconds_asked(text) from public, anon, authenticated
 revoke all on function sync.wait_asked_for(public.sync_sources,jsonb,jsonb,boolean) from public, anon, authenticated, service_role;
 
 revoke all on function sync.shares_of(public.sync_budgets) from public, anon, authenticated, service_role;
+
+revoke all on function sync.has_others_asking(bigint,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) from public, anon, authenticated, service_role;
 

@@ -11,6 +11,9 @@ declare
   v_workspace_id bigint := (select id from public.sync_workspaces where workspace_name = 'acme');
 begin
   for v_time in 1 .. p_times loop
+    -- As if each time another workspace were refused.
+    update public.sync_workspaces set rate_limited_until = null, rate_limit_level = 0
+    where id = v_workspace_id;
     perform sync.learn_of_refusal(v_workspace_id,
       sync.now() + make_interval(secs => p_seconds), 1);
   end loop;
