@@ -69,6 +69,7 @@ create function sync.ask_missing(p_run public.workspace_sync_runs,
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_missed bigint;
+  v_gone text[] := sync.gone_ids(p_run);
 begin
   select count(*) into v_missed from sync.missing_records
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
@@ -82,7 +83,10 @@ begin
     from public.sync_streams as s
     where s.id = m.stream_id and s.item_path is not null
       and m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
-      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null and not m.is_confirmed
+      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null
+      -- Two scans are a proof, the record's own word a better one; of children of a parent that
+      -- is gone nobody has to be asked.
+      and m.record_id <> all (v_gone) and not (m.is_confirmed and p_run.parts_total is not null)
       and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
     returning m.record_id
   )
