@@ -9,6 +9,8 @@ from tests.support.invariants import assert_ended, assert_invariants
 from tests.support.setup import register_workspaces, sweep_only_when_asked
 from tests.support.sql_worker import NewWorker, SqlWorker, leases_of
 
+pytestmark = pytest.mark.usefixtures("patient_calls")
+
 ACCOUNTS = {"acme": Accounts(list(range(1, 100))), "zen": Accounts(list(range(1, 100)))}
 
 

@@ -10,6 +10,8 @@ from tests.support.invariants import assert_ended
 from tests.support.setup import register_workspaces
 from tests.support.sql_worker import NewWorker, SqlWorker
 
+pytestmark = pytest.mark.usefixtures("patient_calls")
+
 ALL = 60
 LEFT = 40
 APPROVE = "select approve_deletions(cast(:id as bigint))"

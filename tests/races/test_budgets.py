@@ -3,12 +3,16 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import pytest
+
 from tests.support.accounts import Accounts
 from tests.support.background import answer_of, start_until_blocked
 from tests.support.db import Db
 from tests.support.invariants import assert_ended, assert_invariants
 from tests.support.setup import register_workspaces, stop_clock, sweep_only_when_asked
 from tests.support.sql_worker import Lease, NewWorker, SqlWorker
+
+pytestmark = pytest.mark.usefixtures("patient_calls")
 
 NAMES = ("acme", "zen", "void", "north")
 

@@ -16,6 +16,8 @@ from tests.support.invariants import assert_ended, assert_invariants
 from tests.support.setup import advance_clock, job_status, register_workspaces
 from tests.support.sql_worker import NewWorker
 
+pytestmark = pytest.mark.usefixtures("patient_calls")
+
 
 def test_completion_after_cancel_applies_nothing(db: Db, new_worker: NewWorker) -> None:
     register_workspaces(db, "acme")

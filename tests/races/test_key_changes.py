@@ -3,6 +3,8 @@
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.conftest import Connect
 from tests.support.accounts import Accounts, Answer
 from tests.support.background import (
@@ -18,6 +20,8 @@ from tests.support.sql_worker import Lease, NewWorker, SqlWorker
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+pytestmark = pytest.mark.usefixtures("patient_calls")
 
 ACME = 41
 ZEN = 42

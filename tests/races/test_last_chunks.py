@@ -25,6 +25,8 @@ from tests.support.sql_worker import NewWorker, SqlWorker
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+pytestmark = pytest.mark.usefixtures("patient_calls")
+
 
 def test_last_two_chunks_at_once(db: Db, new_worker: NewWorker) -> None:
     register_workspaces(db, "acme")

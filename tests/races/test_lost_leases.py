@@ -17,6 +17,8 @@ from tests.support.setup import (
 )
 from tests.support.sql_worker import Lease, NewWorker, SqlWorker
 
+pytestmark = pytest.mark.usefixtures("patient_calls")
+
 PAST_THE_LEASE = 21
 
 

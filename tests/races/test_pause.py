@@ -1,11 +1,15 @@
 """Pausing and resuming meet claims, completions and starts: nothing is held for ever."""
 
+import pytest
+
 from tests.support.accounts import Accounts
 from tests.support.background import answer_of, in_background, wait_until_blocked
 from tests.support.db import Db
 from tests.support.invariants import assert_ended, assert_invariants
 from tests.support.setup import register_workspaces, sweep_only_when_asked
 from tests.support.sql_worker import NewWorker
+
+pytestmark = pytest.mark.usefixtures("patient_calls")
 
 
 def test_resume_while_a_claim_holds_back_a_chunk(db: Db, new_worker: NewWorker) -> None:

@@ -23,6 +23,8 @@ from tests.support.invariants import assert_ended, assert_invariants
 from tests.support.setup import advance_clock, register_workspaces, sweep_only_when_asked
 from tests.support.sql_worker import NewWorker, SqlWorker
 
+pytestmark = pytest.mark.usefixtures("patient_calls")
+
 CLAIMS = 150
 ACCOUNTS = Accounts.on_pages(4)
 

@@ -1,11 +1,15 @@
 """A completion whose answer was lost is repeated: the same answer, nothing applied again."""
 
+import pytest
+
 from tests.support.accounts import Accounts
 from tests.support.background import answer_of, in_background, wait_until_blocked
 from tests.support.db import Db
 from tests.support.invariants import assert_ended
 from tests.support.setup import register_workspaces
 from tests.support.sql_worker import NewWorker
+
+pytestmark = pytest.mark.usefixtures("patient_calls")
 
 
 def test_repeated_after_the_answer_was_lost(db: Db, new_worker: NewWorker) -> None:

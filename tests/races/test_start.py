@@ -15,6 +15,8 @@ from tests.support.invariants import assert_ended, assert_invariants
 from tests.support.setup import job_status, register_workspaces
 from tests.support.sql_worker import NewWorker
 
+pytestmark = pytest.mark.usefixtures("patient_calls")
+
 
 def test_two_starts_of_one_name(db: Db, new_worker: NewWorker) -> None:
     register_workspaces(db, "acme", "zen")

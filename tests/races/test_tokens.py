@@ -4,12 +4,16 @@ grant counts."""
 import json
 from collections.abc import Sequence
 
+import pytest
+
 from tests.conftest import Connect
 from tests.support.accounts import Answer
 from tests.support.background import answer_of, in_background, wait_until_blocked
 from tests.support.db import Db
 from tests.support.invariants import assert_invariants
 from tests.support.sql_worker import Lease, NewWorker, SqlWorker
+
+pytestmark = pytest.mark.usefixtures("patient_calls")
 
 PAGES = 6
 FIRST = json.dumps({"client_id": "client", "client_secret": "secret", "refresh_token": "refresh"})

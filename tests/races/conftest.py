@@ -1,0 +1,22 @@
+import pytest
+
+from tests.support.db import Db
+
+# With how long a page that meets locks is tried alone, and all of them together.
+REHEARSAL = """
+do $do$ begin
+  execute replace(replace(pg_get_functiondef('sync.rehearse_pages'::regproc),
+    '200 milliseconds', '90 seconds'), '1 second', '90 seconds');
+end $do$
+"""
+WAITING = ("complete_pages", "fail_chunk", "lock_budgets")
+
+
+@pytest.fixture
+def patient_calls(db: Db) -> None:
+    """Calls wait for each other as long as the test lets them, not for some hundred milliseconds,
+    in which a busy machine may not come to the commit that they wait for."""
+    for function in WAITING:
+        db.run(f"alter function sync.{function} set lock_timeout = '90s'")
+    db.run("alter function public.extend_chunk_leases set lock_timeout = '90s'")
+    db.run(REHEARSAL)
