@@ -25,6 +25,7 @@ from chunkwise.worker.fetch import Fetcher
 from chunkwise.worker.http_server import Listener, listening_on
 from chunkwise.worker.receiver import Receiver
 from tests.e2e.world import PATIENCE_S, WITHOUT_SETTINGS, World
+from tests.support.setup import wait_for_posts
 
 # It has asked, and holds nothing.
 DONE = (
@@ -146,6 +147,7 @@ async def post(
 
 
 def register(world: World, *urls: str) -> None:
+    wait_for_posts(world.db)
     for url in urls:
         world.db.run("select register_worker_endpoint(:url, :token)", url=url, token=TOKEN)
 

@@ -85,7 +85,8 @@ def expose_sync(project: Project) -> None:
     api = project.world.api
     headers = {"apikey": api.secret_key, "Accept-Profile": "sync"}
     wait_until(
-        lambda: httpx.head(f"{api.url}/rest/v1/", headers=headers).is_success, "sync is exposed"
+        lambda: httpx.head(f"{api.url}/rest/v1/", headers=headers, timeout=60).is_success,
+        "sync is exposed",
     )
 
 

@@ -21,7 +21,7 @@ from tests.e2e.receivers import (
     traces,
 )
 from tests.e2e.world import PATIENCE_S, World
-from tests.support.setup import set_settings
+from tests.support.setup import sweep_only_when_asked
 
 RECEIVER_VERBS = (
     "claim_chunk_job_safe",
@@ -36,6 +36,7 @@ RECEIVER_VERBS = (
 @pytest.mark.usefixtures("deliverer")
 async def test_pushes_alone_finish_a_job(world: World, bison: BisonControl) -> None:
     await world.register(bison)
+    sweep_only_when_asked(world.db)
     async with receiver(world, "one") as one, receiver(world, "two") as two:
         register(world, one.url, two.url)
         job = await world.sync()
@@ -204,8 +205,7 @@ async def test_delayed_chunks_are_asked_for_again_without_a_hint(
 ) -> None:
     """Nobody sweeps here: claims are too young for it, and no clock calls."""
     await world.register(bison)
-    set_settings(world.db, sweep_interval_seconds=3600)
-    world.db.run("select cleanup_stuck_chunks()")
+    sweep_only_when_asked(world.db)
     await bison.fault(fault, workspace="acme", page=2, times=1)
     async with receiver(world) as running:
         register(world, running.url)
@@ -222,8 +222,8 @@ async def test_a_used_up_budget_is_asked_for_again_when_it_has_room(
     world: World, bison: BisonControl
 ) -> None:
     await world.register(bison)
-    set_settings(world.db, sweep_interval_seconds=3600)
-    world.db.run("select set_budget('email_bison', null, 1), cleanup_stuck_chunks()")
+    sweep_only_when_asked(world.db)
+    world.db.run("select set_budget('email_bison', null, 1)")
     async with receiver(world) as running:
         register(world, running.url)
         job = await world.sync()

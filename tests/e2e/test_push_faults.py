@@ -109,7 +109,7 @@ async def test_a_hint_that_comes_when_all_is_done_changes_nothing(
         world.db.run("select cleanup_stuck_chunks()")
         job = await world.ended(job_id)
         done = traces(world)
-        await world.until(lambda: claims(world)["not_pending"] == held)
+        await world.until(lambda: claims(world)["not_pending"] >= held)
         assert traces(world) == done
 
     assert job["status"] == "completed"

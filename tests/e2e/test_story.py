@@ -8,7 +8,7 @@ from local.bison import Status, running_bison
 from tests.db.net.inbox import open_inbox
 from tests.e2e.webhook import Webhook, check_health, let_days_pass
 from tests.e2e.world import World
-from tests.support.setup import set_settings
+from tests.support.setup import set_settings, wait_for_posts
 
 pytestmark = pytest.mark.usefixtures("deliverer")
 FLEET = {"acme": 40, "zen": 20, "Müller & Söhne": 10}
@@ -18,6 +18,7 @@ BROKEN = "acme"
 @pytest.fixture
 def webhook(world: World) -> Iterator[Webhook]:
     set_settings(world.db, expect_realtime=False)
+    wait_for_posts(world.db)
     with open_inbox() as inbox:
         yield Webhook(world, inbox)
 

@@ -48,7 +48,7 @@ async def test_so_does_a_receiver_at_the_next_post(world: World, bison: BisonCon
         world.db.run(NEWER)
         world.start()
         chunk, *_ = ready(world)
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
             await post(http, running.url, chunk)
         await world.until(lambda: running.receiver.misfit is not None)
     assert world.db.column(IN_FLIGHT) == []

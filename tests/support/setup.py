@@ -64,6 +64,18 @@ def sweep_only_when_asked(db: Db) -> None:
     db.run("select cleanup_stuck_chunks()")
 
 
+def wait_for_posts(db: Db) -> None:
+    """No post of the engine's times out in pg_net because its receiver, or this process, stands
+    still: what was posted is sent again, and told twice."""
+    db.run(
+        "do $do$ declare v text; begin "
+        "for v in select pg_get_functiondef(oid) from pg_proc "
+        "where pronamespace = 'sync'::regnamespace and prosrc like '%timeout_milliseconds => %' "
+        "loop execute regexp_replace(v, 'timeout_milliseconds => [0-9]+', "
+        "'timeout_milliseconds => 90000', 'g'); end loop; end $do$"
+    )
+
+
 def advance_clock(db: Db, seconds: float) -> None:
     """Move this database's clock to so many seconds ahead of the wall clock."""
     db.run(
