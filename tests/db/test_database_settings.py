@@ -79,6 +79,7 @@ def test_cron_and_postgrest_say_which_isolation_they_need(
             f"{api.url}/rest/v1/rpc/claim_next_chunk_job_safe",
             json={"p_worker_id": "worker", "p_limit": 1, "p_protocol": 2},
             headers={"apikey": api.secret_key},
+            timeout=60,
         )
     finally:
         api.stop()
@@ -102,6 +103,7 @@ def test_over_the_api_a_verb_begins_in_the_isolation_it_needs_whatever_its_role_
                     "apikey": api.publishable_key,
                     "authorization": f"Bearer {api.operator_token()}",
                 },
+                timeout=60,
             )
         finally:
             api.stop()

@@ -11,7 +11,7 @@ from tests.support.background import wait_until
 from tests.support.db import Db
 
 
-def post(db: Db, url: str, count: int = 1, timeout_ms: int = 5000) -> list[int]:
+def post(db: Db, url: str, count: int = 1, timeout_ms: int = 60_000) -> list[int]:
     return db.column(
         "select net.http_post(:url, jsonb_build_object('n', n),"
         " timeout_milliseconds => cast(:timeout_ms as int))"

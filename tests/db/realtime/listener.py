@@ -9,7 +9,7 @@ from realtime import AsyncRealtimeChannel, RealtimeSubscribeStates
 from local.api import Api
 from supabase import AsyncClient, create_async_client
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)

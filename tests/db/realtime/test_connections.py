@@ -136,8 +136,8 @@ async def test_a_caller_without_a_key_opens_no_socket(api: Api) -> None:
 
 
 async def test_too_many_joins_a_second_end_the_socket(api: Api, listen: Listen) -> None:
-    await api.realtime.set(joins_per_second=1)
     other = await joined(listen)
+    await api.realtime.set(joins_per_second=0)
     join = {"topic": "realtime:room", "event": "phx_join", "ref": "1", "payload": {}}
     async with connect(socket_url(api, api.secret_key)) as socket:
         await socket.send(json.dumps(join))

@@ -134,7 +134,7 @@ async def test_a_message_over_the_limit_of_size_is_dropped(
 async def test_too_many_messages_per_second_end_the_channel(
     api: Api, db: Db, listen: Listen
 ) -> None:
-    await api.realtime.set(messages_per_second=5)
+    await api.realtime.set(messages_per_second=1)
     listener = await joined(listen)
     with db.transaction():
         for number in range(6):

@@ -11,7 +11,7 @@ NEVER = 1_000_000.0
 
 async def out(requests: Requests, count: int, stack: AsyncExitStack) -> None:
     for _ in range(count):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await stack.enter_async_context(requests.place())
 
 

@@ -23,7 +23,7 @@ BY_CURSOR = replace(BY_OFFSET, position="token", position_at=("cursor",), next_a
 async def reading(api: Api, records: int = 23) -> AsyncIterator[tuple[RunningApi, Reader]]:
     async with (
         running_habits({"it": api}) as habits,
-        httpx.AsyncClient(trust_env=False, verify=False) as http,
+        httpx.AsyncClient(trust_env=False, verify=False, timeout=60) as http,
     ):
         running = habits["it"]
         name = next(iter(api.lists))

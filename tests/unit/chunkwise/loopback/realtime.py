@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 Payload = dict[str, Any]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 WELCOME: Payload = {"status": "ok", "response": {"postgres_changes": []}}
 
 

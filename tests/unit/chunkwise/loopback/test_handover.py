@@ -36,7 +36,7 @@ async def test_a_refused_page_that_cannot_be_handed_back_holds_up_no_other(serve
     ended: list[Outcome] = []
     async with (
         Gateway.connect(server.url, Secret("sb_secret_abc")) as gateway,
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         asyncio.TaskGroup() as tasks,
     ):
         hand_over = HandOver(gateway, leases, ended.extend, tasks)
@@ -69,7 +69,7 @@ async def test_pages_for_another_protocol_are_given_up_and_not_failed(server: Se
     leases = Leases()
     async with (
         Gateway.connect(server.url, Secret("sb_secret_abc")) as gateway,
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         asyncio.TaskGroup() as tasks,
     ):
         hand_over = HandOver(gateway, leases, lambda _: None, tasks)

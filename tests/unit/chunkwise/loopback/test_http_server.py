@@ -96,7 +96,7 @@ async def test_a_head_without_end_ends_at_its_limit(
 
 async def test_a_head_as_large_as_clients_send_is_taken(serve: Serve) -> None:
     address = await serve(UNHURRIED)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         taken = await http.get(f"http://{address}", headers={"X-Large": "x" * 8000})
 
     assert taken.text == "here"
@@ -148,7 +148,7 @@ async def test_half_open_connections_keep_nobody_out(serve: Serve, connect: Conn
     """600 that begin a request and do not go on; the oldest make room for new ones."""
     address = await serve(UNHURRIED)
     strangers = [await connect(address, b"POST / HTTP/1.1\r\n") for _ in range(600)]
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         answers = [await http.get(f"http://{address}") for _ in range(3)]
     gone = await asyncio.gather(
         *(ended(one) for one in strangers[: 600 - DEFAULT_LIMITS.connections])
@@ -160,7 +160,7 @@ async def test_half_open_connections_keep_nobody_out(serve: Serve, connect: Conn
 
 async def test_a_websocket_is_not_opened(serve: Serve) -> None:
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         answered = await http.get(f"http://{await serve(UNHURRIED)}", headers=upgrade)
 
     assert answered.status_code == 200

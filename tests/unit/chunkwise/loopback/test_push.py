@@ -16,6 +16,7 @@ from chunkwise.wakeups.push import MOST_BYTES, Answer, RefusedError, Webhook
 from chunkwise.worker.http_server import Listener, listening_on
 
 TOKEN = "wake-token-of-this-test"
+PATIENCE_S = 60.0
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -56,7 +57,7 @@ async def door() -> AsyncIterator[Door]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         yield client
 
 
@@ -180,7 +181,7 @@ async def test_a_body_that_breaks_off_is_no_hint(door: Door) -> None:
     await writer.drain()
     writer.close()
     await writer.wait_closed()
-    await asyncio.wait_for(door.refused_one.wait(), 10)
+    await asyncio.wait_for(door.refused_one.wait(), PATIENCE_S)
     assert (door.ids, door.refusals) == ([], ["incomplete"])
 
 
@@ -220,7 +221,7 @@ async def exchange(door: Door, lines: list[bytes], parts: list[bytes]) -> bytes:
         for part in [head(lines), *parts]:
             writer.write(part)
             await writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await reader.read()
     finally:
         writer.close()
