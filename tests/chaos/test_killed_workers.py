@@ -15,14 +15,18 @@ WITHOUT_ROOM_FOR_MORE = {"CHUNKWISE_CONCURRENCY": "3", "CHUNKWISE_CLAIM_AHEAD": 
 
 
 async def test_killed_worker_s_leases_come_back(crew: Crew, bison: BisonControl) -> None:
-    """By the clock of the wall, with a short lease."""
-    set_settings(crew.world.db, lease_seconds=1, sweep_interval_seconds=0.2)
+    """By the clock of the wall. The leases are shortened when their holder is dead: before, it
+    might lose them while the machine stalls."""
+    set_settings(crew.world.db, sweep_interval_seconds=0.2)
     job_id = crew.world.start()
     await hold_and_kill(crew, bison, "doomed")
     lost = crew.chunks_of("doomed")
     assert len(lost) == 3
 
-    set_settings(crew.world.db, lease_seconds=20)
+    crew.world.db.run(
+        "update chunk_processing_queue set lease_expires_at = sync.now() + interval '1 second'"
+        " where status = 'processing'"
+    )
     await crew.hire("second")
     job = await crew.world.ended(job_id)
     assert job["status"] == "completed"
@@ -38,11 +42,12 @@ async def test_recovery_with_the_settings_of_the_schema(crew: Crew, bison: Bison
     job_id = crew.world.start()
     await hold_and_kill(crew, bison, "doomed")
     lost = crew.chunks_of("doomed")
-    leases = crew.world.db.column(
-        "select extract(epoch from lease_expires_at - started_at) from chunk_processing_queue "
+    # A heartbeat may have come before the kill: no lease is longer from now on.
+    last = crew.world.db.value(
+        "select extract(epoch from max(lease_expires_at) - sync.now()) from chunk_processing_queue "
         "where status = 'processing'"
     )
-    assert leases == [lease] * len(lost)
+    assert last <= lease
     assert events(crew.world, "lease_lost") == []
 
     advance_clock(crew.world.db, lease + sweep)
