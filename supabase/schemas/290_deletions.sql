@@ -217,6 +217,22 @@ comment on function sync.delete_confirmed(bigint) is
 $$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
 ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
 
+create function sync.take_over_held(p_run public.workspace_sync_runs) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update sync.missing_records set held_by_run_id = p_run.id
+  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+    and held_by_run_id <> p_run.id;
+  if not found then
+    return null;
+  end if;
+  return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
+end; $$;
+comment on function sync.take_over_held(public.workspace_sync_runs) is
+$$Of a run that completes and did not look at everything: what older runs hold back, and it did not
+decide, waits on for the approval of this one, for only the last complete run has any. The caller
+holds the run's lock. Returns: a warning with all that it holds back, or null if it took nothing.$$;
+
 create function sync.delete_gone(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -333,7 +349,7 @@ revoke all on function
   sync.ask_missing,
   sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
-  sync.delete_gone,
+  sync.take_over_held, sync.delete_gone,
   sync.delete_records, sync.approve_deletions, public.approve_deletions
 from public, anon, authenticated, service_role;
 grant execute on function

@@ -217,6 +217,7 @@ declare
   v_stream public.sync_streams;
   v_parts record;
   v_finding text;
+  v_warning text := p_warning;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
   select * into strict v_stream from public.sync_streams where id = v_run.stream_id;
@@ -226,19 +227,6 @@ begin
     array_agg(parent_id order by id) filter (where state = 'unproven') as parent_ids,
     (array_agg(finding order by id) filter (where state = 'unproven'))[1] as finding
   into v_parts from sync.run_parts where run_id = p_run_id;
-  update public.workspace_sync_runs set parts_total = v_parts.lists, parts_ended = v_parts.lists,
-    progress_total = greatest(1, v_parts.lists), expected_total = v_parts.total, distinct_ids = (
-      select count(distinct shown.id) from sync.run_parts as p
-      join sync.seen_pages as s on s.run_id = p.run_id and s.scan = p.scan
-      cross join unnest(s.record_ids) as shown (id)
-      where p.run_id = p_run_id and p.state in ('proven', 'unproven')),
-    warnings = warnings || case
-      when p_warning is not null then array[p_warning]
-      when deletions_waiting > 0 then array[format('%s of lists that became empty would be deleted: '
-        'waiting for approve_deletions(%s), or a later run that finds them so too',
-        sync.counted(deletions_waiting, 'row'), p_run_id)]
-      else '{}' end
-  where id = p_run_id;
   v_finding := case
     when v_parts.unproven > 0 then format('%s of %s not read completely, below %s; the first: %s',
       v_parts.unproven, sync.counted(v_parts.lists, 'list was', 'lists were'),
@@ -248,6 +236,22 @@ begin
       where s.workspace_id = v_run.workspace_id and s.stream_id = (sync.parent_of(v_stream)).id
         and s.last_complete_sync_at is not null)
     then format('there are no parents: %s was never synced completely', v_stream.parent_stream) end;
+  if v_finding is null then
+    v_warning := coalesce(sync.take_over_held(v_run), v_warning);
+  end if;
+  update public.workspace_sync_runs set parts_total = v_parts.lists, parts_ended = v_parts.lists,
+    progress_total = greatest(1, v_parts.lists), expected_total = v_parts.total, distinct_ids = (
+      select count(distinct shown.id) from sync.run_parts as p
+      join sync.seen_pages as s on s.run_id = p.run_id and s.scan = p.scan
+      cross join unnest(s.record_ids) as shown (id)
+      where p.run_id = p_run_id and p.state in ('proven', 'unproven')),
+    warnings = warnings || case
+      when v_warning is not null then array[v_warning]
+      when deletions_waiting > 0 then array[format('%s of lists that became empty would be deleted: '
+        'waiting for approve_deletions(%s), or a later run that finds them so too',
+        sync.counted(deletions_waiting, 'row'), p_run_id)]
+      else '{}' end
+  where id = p_run_id;
   if v_run.mark is null then
     insert into public.sync_workspace_streams as s (workspace_id, stream_id, marks)
     select v_run.workspace_id, v_run.stream_id, jsonb_build_object('of',
