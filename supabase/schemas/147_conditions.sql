@@ -60,6 +60,13 @@ begin
     and e.run_id in (r.id, ws.last_complete_run_id)
     and e.read_at > sync.now() - make_interval(days => p_stream.full_scan_days) - p_slack
     and p_stream.order_moves = 'never'
+    -- A version may be one of the records alone, and the total beside them have moved: where a
+    -- scan does not add up, the next one reads everything.
+    and not (p_stream.completeness = 'counted' and case
+      when r.parts_total is null then p_chunk.scan - r.begun_again > 1
+      else exists (
+        select 1 from sync.run_parts as p
+        where p.run_id = r.id and p.scan = p_chunk.scan and p.attempt > 1) end)
     and not (r.is_full_scan
       and (p_stream.completeness = 'feed' or sync.has_template(p_stream, 'since')));
   return v_etag;
@@ -67,8 +74,8 @@ end; $$;
 comment on function sync.known_version(public.chunked_sync_jobs, public.sync_streams, text,
   interval) is
 $$Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
-another declaration, key or URL, and where its body was not read for full_scan_days and the
-slack.$$;
+another declaration, key or URL, where its body was not read for full_scan_days and the slack, and
+of a counted list whose scan before did not add up.$$;
 
 create function sync.condition_headers(p_etag sync.page_etags) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$

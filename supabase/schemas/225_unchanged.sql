@@ -68,7 +68,10 @@ create function sync.has_version(p_page sync.page_in_hand, p_stream public.sync_
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_page.unfit is null and coalesce(p_page.headers ?| '{etag,last-modified}', false)
-    and (p_page.ends and p_page.records >= p_stream.page_size) is not true;
+    and (p_page.ends and p_page.records >= p_stream.page_size) is not true
+    and (p_stream.completeness = 'counted' and p_page.page >= p_page.last_page
+      and (p_page.records >= p_stream.page_size
+        or (p_page.page > 1 and p_page.total <= p_page.page * p_page.records))) is not true;
 end; $$;
 comment on function sync.has_version(sync.page_in_hand, public.sync_streams) is
 $$Returns: whether a page that was read is known again by its version: not one of which a value was

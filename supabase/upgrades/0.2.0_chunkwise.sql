@@ -3503,6 +3503,13 @@ begin
     and e.run_id in (r.id, ws.last_complete_run_id)
     and e.read_at > sync.now() - make_interval(days => p_stream.full_scan_days) - p_slack
     and p_stream.order_moves = 'never'
+    -- A version may be one of the records alone, and the total beside them have moved: where a
+    -- scan does not add up, the next one reads everything.
+    and not (p_stream.completeness = 'counted' and case
+      when r.parts_total is null then p_chunk.scan - r.begun_again > 1
+      else exists (
+        select 1 from sync.run_parts as p
+        where p.run_id = r.id and p.scan = p_chunk.scan and p.attempt > 1) end)
     and not (r.is_full_scan
       and (p_stream.completeness = 'feed' or sync.has_template(p_stream, 'since')));
   return v_etag;
@@ -5670,7 +5677,10 @@ CREATE OR REPLACE FUNCTION sync.has_version(p_page sync.page_in_hand, p_stream p
 AS $function$
 begin
   return p_page.unfit is null and coalesce(p_page.headers ?| '{etag,last-modified}', false)
-    and (p_page.ends and p_page.records >= p_stream.page_size) is not true;
+    and (p_page.ends and p_page.records >= p_stream.page_size) is not true
+    and (p_stream.completeness = 'counted' and p_page.page >= p_page.last_page
+      and (p_page.records >= p_stream.page_size
+        or (p_page.page > 1 and p_page.total <= p_page.page * p_page.records))) is not true;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
@@ -15689,8 +15699,8 @@ comment on table sync.page_etags is 'Pages of streams with conditional: their ve
 comment on function sync.request_key(public.chunked_sync_jobs,jsonb) is 'Returns: by what a page is known again: its request without headers, and its place in the list.';
 
 comment on function sync.known_version(public.chunked_sync_jobs,public.sync_streams,text,interval) is 'Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
-another declaration, key or URL, and where its body was not read for full_scan_days and the
-slack.';
+another declaration, key or URL, where its body was not read for full_scan_days and the slack, and
+of a counted list whose scan before did not add up.';
 
 comment on function sync.condition_headers(sync.page_etags) is 'Returns: the headers that ask for a page only if it is another than the known one.';
 
