@@ -2594,10 +2594,20 @@ begin
     raise exception using errcode = 'SY006',
       message = format('table %s lacks: %s', p_target, v_missing),
       hint = 'An apply function fills it; these are what closing needs.';
+  elsif exists (
+    select 1 from pg_catalog.pg_attribute as a
+    join pg_catalog.pg_type as t on t.oid = a.atttypid
+    join pg_catalog.pg_type as base on base.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+    left join pg_catalog.pg_collation as c on c.oid = a.attcollation
+    where a.attrelid = p_target and a.attname = 'id' and not a.attisdropped
+      and (base.typname = 'citext' or not c.collisdeterministic)) then
+    raise exception using errcode = 'SY006',
+      message = format('the column id of table %s takes different texts for one', p_target),
+      hint = 'Two records would be one row. A column of type text tells all ids apart.';
   end if;
 end; $$;
 comment on function sync.require_target_columns(regclass) is
-$$Raises: SY006 unless a table has the columns that closing needs.$$;
+$$Raises: SY006 unless a table has the columns that closing needs, and tells all ids apart.$$;
 
 create function sync.named_table(p_name text) returns regclass
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -2633,7 +2643,8 @@ end; $$;
 comment on function sync.register_target_table(text) is
 $$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
 the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema,
-or one without the columns that closing needs. Locks: its row.$$;
+one without the columns that closing needs, or whose ids are one in capitals and small letters.
+Locks: its row.$$;
 
 create function sync.qualified_name(p_table regclass) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -3295,6 +3306,7 @@ declare
   v_now timestamptz := sync.now();
   v_judged sync.judged_record[];
 <declared_rows>  v_changed sync.changed_record[];
+  v_unlike text;
 begin
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
@@ -3326,7 +3338,7 @@ begin
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
     -- A time that could not be read may be one by another declaration.
-    where e.id is null or (judged.replaces and (e.raw <> i.record
+    where e.id is null or (judged.replaces and (e.raw is distinct from i.record
         or (e.updated_at is null and i.updated_at is not null)))
       or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, <i_parent>i.id);
@@ -3345,12 +3357,13 @@ begin
       deleted_at = case when t.deleted_at is not null and (<row_key>) in (
         select <judged_key> from unnest(v_judged) as k where k.change = 'gone')
       then t.deleted_at end,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
-      else t.last_changed_at end
-    -- Another may have written the row since it was compared: then only a later date counts.
-    where (<row_key>, t.last_changed_at) in (
-        select <judged_key>, k.known_change from unnest(v_judged) as k)
-      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+      last_changed_at = case when t.raw is distinct from excluded.raw
+      then excluded.last_changed_at else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts. Rows
+    -- that stood before their table was adopted may have no last change.
+    where (<row_key>, coalesce(t.last_changed_at, '-infinity')) in (
+        select <judged_key>, coalesce(k.known_change, '-infinity') from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw is distinct from excluded.raw)
     returning t.workspace_id, <stream_id> as stream_id, <written_id>
   )
   select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
@@ -3359,6 +3372,18 @@ begin
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
   v_changed := coalesce(v_changed, '{}');
+  if cardinality(v_changed) < cardinality(v_judged) then
+    select format('%s, and has it as %s', j.<id_text>, e.id) into v_unlike
+    from unnest(v_judged) as j
+    cross join lateral (
+      select t.id::text as id from <table> as t where <judged_row> offset 0
+    ) as e
+    where e.id <> j.<id_text> limit 1;
+    if v_unlike is not null then
+      raise exception 'the column id is given %: lists that show the one would miss the other; a '
+        'column id of type text has every id as it is', v_unlike;
+    end if;
+  end if;
   -- What was not written another wrote since it was compared, or the table did not take it.
   if cardinality(v_changed) < cardinality(v_judged) and exists (
     select 1 from unnest(v_judged) as j
@@ -3381,7 +3406,8 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
+Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -3391,6 +3417,7 @@ begin
     'table', v_table,
     'fitting', sync.fitting_sql('becomes.record', p_columns, v_besides),
     'id', v_id,
+    'id_text', case when v_is_below_parent then 'own_id' else 'record_id' end,
     'judged_parts', case when v_is_below_parent then 'i.parent_id, i.own_id' else 'null, null' end,
     'r_parent', case when v_is_below_parent then 'r.parent_id, ' else '' end,
     'i_parent', case when v_is_below_parent then 'i.parent_id, ' else '' end,

@@ -18,10 +18,20 @@ begin
     raise exception using errcode = 'SY006',
       message = format('table %s lacks: %s', p_target, v_missing),
       hint = 'An apply function fills it; these are what closing needs.';
+  elsif exists (
+    select 1 from pg_catalog.pg_attribute as a
+    join pg_catalog.pg_type as t on t.oid = a.atttypid
+    join pg_catalog.pg_type as base on base.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+    left join pg_catalog.pg_collation as c on c.oid = a.attcollation
+    where a.attrelid = p_target and a.attname = 'id' and not a.attisdropped
+      and (base.typname = 'citext' or not c.collisdeterministic)) then
+    raise exception using errcode = 'SY006',
+      message = format('the column id of table %s takes different texts for one', p_target),
+      hint = 'Two records would be one row. A column of type text tells all ids apart.';
   end if;
 end; $$;
 comment on function sync.require_target_columns(regclass) is
-$$Raises: SY006 unless a table has the columns that closing needs.$$;
+$$Raises: SY006 unless a table has the columns that closing needs, and tells all ids apart.$$;
 
 create function sync.named_table(p_name text) returns regclass
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -57,7 +67,8 @@ end; $$;
 comment on function sync.register_target_table(text) is
 $$Let streams write to a table of one's own. Only the database's owner may: no role that speaks over
 the API can execute it. Returns: {"target_table"}. Raises: SY006 no table, one of a closed schema,
-or one without the columns that closing needs. Locks: its row.$$;
+one without the columns that closing needs, or whose ids are one in capitals and small letters.
+Locks: its row.$$;
 
 create function sync.qualified_name(p_table regclass) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$

@@ -198,6 +198,7 @@ declare
   v_now timestamptz := sync.now();
   v_judged sync.judged_record[];
 <declared_rows>  v_changed sync.changed_record[];
+  v_unlike text;
 begin
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
@@ -229,7 +230,7 @@ begin
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
     -- A time that could not be read may be one by another declaration.
-    where e.id is null or (judged.replaces and (e.raw <> i.record
+    where e.id is null or (judged.replaces and (e.raw is distinct from i.record
         or (e.updated_at is null and i.updated_at is not null)))
       or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, <i_parent>i.id);
@@ -248,12 +249,13 @@ begin
       deleted_at = case when t.deleted_at is not null and (<row_key>) in (
         select <judged_key> from unnest(v_judged) as k where k.change = 'gone')
       then t.deleted_at end,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
-      else t.last_changed_at end
-    -- Another may have written the row since it was compared: then only a later date counts.
-    where (<row_key>, t.last_changed_at) in (
-        select <judged_key>, k.known_change from unnest(v_judged) as k)
-      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+      last_changed_at = case when t.raw is distinct from excluded.raw
+      then excluded.last_changed_at else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts. Rows
+    -- that stood before their table was adopted may have no last change.
+    where (<row_key>, coalesce(t.last_changed_at, '-infinity')) in (
+        select <judged_key>, coalesce(k.known_change, '-infinity') from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw is distinct from excluded.raw)
     returning t.workspace_id, <stream_id> as stream_id, <written_id>
   )
   select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
@@ -262,6 +264,18 @@ begin
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and <same_id> and j.stream_id = coalesce(w.stream_id, j.stream_id);
   v_changed := coalesce(v_changed, '{}');
+  if cardinality(v_changed) < cardinality(v_judged) then
+    select format('%s, and has it as %s', j.<id_text>, e.id) into v_unlike
+    from unnest(v_judged) as j
+    cross join lateral (
+      select t.id::text as id from <table> as t where <judged_row> offset 0
+    ) as e
+    where e.id <> j.<id_text> limit 1;
+    if v_unlike is not null then
+      raise exception 'the column id is given %: lists that show the one would miss the other; a '
+        'column id of type text has every id as it is', v_unlike;
+    end if;
+  end if;
   -- What was not written another wrote since it was compared, or the table did not take it.
   if cardinality(v_changed) < cardinality(v_judged) and exists (
     select 1 from unnest(v_judged) as j
@@ -284,7 +298,8 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
+Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -294,6 +309,7 @@ begin
     'table', v_table,
     'fitting', sync.fitting_sql('becomes.record', p_columns, v_besides),
     'id', v_id,
+    'id_text', case when v_is_below_parent then 'own_id' else 'record_id' end,
     'judged_parts', case when v_is_below_parent then 'i.parent_id, i.own_id' else 'null, null' end,
     'r_parent', case when v_is_below_parent then 'r.parent_id, ' else '' end,
     'i_parent', case when v_is_below_parent then 'i.parent_id, ' else '' end,

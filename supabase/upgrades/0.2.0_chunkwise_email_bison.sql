@@ -59,6 +59,7 @@ declare
   v_judged sync.judged_record[];
   v_rows sync.sender_emails[];
   v_changed sync.changed_record[];
+  v_unlike text;
 begin
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
@@ -90,7 +91,7 @@ begin
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
     -- A time that could not be read may be one by another declaration.
-    where e.id is null or (judged.replaces and (e.raw <> i.record
+    where e.id is null or (judged.replaces and (e.raw is distinct from i.record
         or (e.updated_at is null and i.updated_at is not null)))
       or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, i.id);
@@ -119,12 +120,13 @@ begin
       deleted_at = case when t.deleted_at is not null and (t.workspace_id, t.id) in (
         select k.workspace_id, k.record_id::bigint from unnest(v_judged) as k where k.change = 'gone')
       then t.deleted_at end,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
-      else t.last_changed_at end
-    -- Another may have written the row since it was compared: then only a later date counts.
-    where (t.workspace_id, t.id, t.last_changed_at) in (
-        select k.workspace_id, k.record_id::bigint, k.known_change from unnest(v_judged) as k)
-      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+      last_changed_at = case when t.raw is distinct from excluded.raw
+      then excluded.last_changed_at else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts. Rows
+    -- that stood before their table was adopted may have no last change.
+    where (t.workspace_id, t.id, coalesce(t.last_changed_at, '-infinity')) in (
+        select k.workspace_id, k.record_id::bigint, coalesce(k.known_change, '-infinity') from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw is distinct from excluded.raw)
     returning t.workspace_id, null::bigint as stream_id, t.id::text as record_id
   )
   select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
@@ -133,6 +135,18 @@ begin
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
   v_changed := coalesce(v_changed, '{}');
+  if cardinality(v_changed) < cardinality(v_judged) then
+    select format('%s, and has it as %s', j.record_id, e.id) into v_unlike
+    from unnest(v_judged) as j
+    cross join lateral (
+      select t.id::text as id from sync.sender_emails as t where t.workspace_id = j.workspace_id and t.id = j.record_id::bigint offset 0
+    ) as e
+    where e.id <> j.record_id limit 1;
+    if v_unlike is not null then
+      raise exception 'the column id is given %: lists that show the one would miss the other; a '
+        'column id of type text has every id as it is', v_unlike;
+    end if;
+  end if;
   -- What was not written another wrote since it was compared, or the table did not take it.
   if cardinality(v_changed) < cardinality(v_judged) and exists (
     select 1 from unnest(v_judged) as j
@@ -176,6 +190,7 @@ declare
   v_judged sync.judged_record[];
   v_rows public.email_replies[];
   v_changed sync.changed_record[];
+  v_unlike text;
 begin
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
@@ -207,7 +222,7 @@ begin
       select case when judged.replaces then i.record else e.raw end as record
     ) as becomes
     -- A time that could not be read may be one by another declaration.
-    where e.id is null or (judged.replaces and (e.raw <> i.record
+    where e.id is null or (judged.replaces and (e.raw is distinct from i.record
         or (e.updated_at is null and i.updated_at is not null)))
       or (e.deleted_at is not null and not sync.is_gone(i.stream_id, becomes.record))
     order by i.workspace_id, i.stream_id, i.id);
@@ -236,12 +251,13 @@ begin
       deleted_at = case when t.deleted_at is not null and (t.workspace_id, t.id) in (
         select k.workspace_id, k.record_id::bigint from unnest(v_judged) as k where k.change = 'gone')
       then t.deleted_at end,
-      last_changed_at = case when t.raw <> excluded.raw then excluded.last_changed_at
-      else t.last_changed_at end
-    -- Another may have written the row since it was compared: then only a later date counts.
-    where (t.workspace_id, t.id, t.last_changed_at) in (
-        select k.workspace_id, k.record_id::bigint, k.known_change from unnest(v_judged) as k)
-      or (excluded.updated_at > t.updated_at and t.raw <> excluded.raw)
+      last_changed_at = case when t.raw is distinct from excluded.raw
+      then excluded.last_changed_at else t.last_changed_at end
+    -- Another may have written the row since it was compared: then only a later date counts. Rows
+    -- that stood before their table was adopted may have no last change.
+    where (t.workspace_id, t.id, coalesce(t.last_changed_at, '-infinity')) in (
+        select k.workspace_id, k.record_id::bigint, coalesce(k.known_change, '-infinity') from unnest(v_judged) as k)
+      or (excluded.updated_at > t.updated_at and t.raw is distinct from excluded.raw)
     returning t.workspace_id, null::bigint as stream_id, t.id::text as record_id
   )
   select array_agg(row(j.workspace_id, j.stream_id, j.record_id,
@@ -250,6 +266,18 @@ begin
   from written as w join unnest(v_judged) as j on j.workspace_id = w.workspace_id
     and j.record_id = w.record_id and j.stream_id = coalesce(w.stream_id, j.stream_id);
   v_changed := coalesce(v_changed, '{}');
+  if cardinality(v_changed) < cardinality(v_judged) then
+    select format('%s, and has it as %s', j.record_id, e.id) into v_unlike
+    from unnest(v_judged) as j
+    cross join lateral (
+      select t.id::text as id from public.email_replies as t where t.workspace_id = j.workspace_id and t.id = j.record_id::bigint offset 0
+    ) as e
+    where e.id <> j.record_id limit 1;
+    if v_unlike is not null then
+      raise exception 'the column id is given %: lists that show the one would miss the other; a '
+        'column id of type text has every id as it is', v_unlike;
+    end if;
+  end if;
   -- What was not written another wrote since it was compared, or the table did not take it.
   if cardinality(v_changed) < cardinality(v_judged) and exists (
     select 1 from unnest(v_judged) as j
@@ -521,14 +549,16 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
+Locks: rows in key order.';
 
 comment on function sync.upsert_email_replies(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish. Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
+Locks: rows in key order.';
 
 comment on function sync.write_thread(bigint,bigint,jsonb,timestamp with time zone) is 'Write one conversation and its messages; stored ones that the answer joins become one. An answer
 that was requested before its last change adds what is missing and replaces nothing. Returns:
