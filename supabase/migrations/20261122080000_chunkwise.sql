@@ -4182,6 +4182,27 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
+create function sync.require_same_scope(p_before public.sync_streams, p_given jsonb) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target regclass := to_regclass(p_given ->> 'target_table');
+  v_has_rows boolean;
+begin
+  if p_before.id_scope = coalesce(p_given ->> 'id_scope', 'global') then
+    return;
+  end if;
+  execute format('select exists (select 1 from %s as t where %s)', v_target,
+    case when sync.is_shared_target(v_target) then 't.stream_id = $1' else 'true' end)
+  into v_has_rows using p_before.id;
+  if v_has_rows then
+    perform sync.refuse_field('stream', p_given, 'id_scope', format('%s, as its rows in %s have '
+      'their ids: by another each record would be there twice; a stream of another name, or '
+      'another target_table, takes another', p_before.id_scope, v_target));
+  end if;
+end; $$;
+comment on function sync.require_same_scope(public.sync_streams, jsonb) is
+$$Raises: SY006 where a stream that has rows would make its ids otherwise.$$;
+
 create function sync.write_declared_stream(p_stream jsonb, out o_id bigint, out o_source_id bigint,
   out o_asks_whose_keys boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4213,6 +4234,7 @@ begin
   else
     v_given := p_stream || jsonb_build_object('target_table',
       sync.require_target_table(p_stream, v_source_id));
+    perform sync.require_same_scope(v_before, v_given) where v_before.id is not null;
     v_stream := sync.write_stream(v_source_id, v_given);
   end if;
   perform sync.require_function(v_given, f.field, f.takes, f.gives) from (values
@@ -4333,6 +4355,7 @@ several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 se
 revoke all on function
   sync.write_source, sync.follow_source, sync.write_stream, sync.require_function,
   sync.require_own_upsert, sync.require_uncut_parents, sync.require_parents,
+  sync.require_same_scope,
   sync.write_declared_stream, sync.ask_whose_keys, public.declare_source,
   public.declare_stream, public.stream_sql
 from public, anon, authenticated, service_role;
@@ -8940,6 +8963,27 @@ comment on function sync.forget_missed_below(bigint, bigint, bigint, text[]) is
 $$Forget what scans of children's lists missed: of a workspace and stream, or only what one run, or
 its lists below some parents, missed. Null means all. Locks: these rows by SKIP LOCKED.$$;
 
+create function sync.forget_parents_of_stream() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from sync.record_parents as m using (
+    select b.workspace_id, b.stream_id, b.parent_id, b.record_id from sync.record_parents as b
+    join public.sync_workspaces as w on w.id = b.workspace_id and w.source_id = new.source_id
+    where b.stream_id = new.id
+    order by b.workspace_id, b.stream_id, b.parent_id, b.record_id for update of b skip locked
+  ) as gone
+  where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
+    and m.parent_id = gone.parent_id and m.record_id = gone.record_id;
+  delete from sync.emptied_lists where stream_id = new.id;
+  return null;
+end; $$;
+comment on function sync.forget_parents_of_stream() is
+$$Trigger: below other parents nothing is known to show a stream's records, and what no new list
+shows is missing as any other. Locks: the records' parents by SKIP LOCKED.$$;
+create trigger sync_streams_forget_parents after update on public.sync_streams
+for each row when (new.parent_stream is distinct from old.parent_stream)
+execute function sync.forget_parents_of_stream();
+
 revoke all on table sync.record_parents, sync.emptied_lists
 from public, anon, authenticated, service_role;
 grant select on table sync.record_parents, sync.emptied_lists to authenticated, service_role;
@@ -8947,7 +8991,7 @@ create policy record_parents_select_operator on sync.record_parents
 for select to authenticated using ((select sync.is_operator()));
 create policy emptied_lists_select_operator on sync.emptied_lists
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.note_parents, sync.forget_missed_below
+revoke all on function sync.note_parents, sync.forget_missed_below, sync.forget_parents_of_stream
 from public, anon, authenticated, service_role;
 
 -- Missing: which live rows a complete scan did not show, until that is decided or forgotten.

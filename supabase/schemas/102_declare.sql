@@ -241,6 +241,27 @@ comment on function sync.write_stream(bigint, jsonb) is
 $$Write a stream's row: given fields as given, the others at their defaults. Returns: the row.
 Raises: what the row's checks raise. Locks: the row.$$;
 
+create function sync.require_same_scope(p_before public.sync_streams, p_given jsonb) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_target regclass := to_regclass(p_given ->> 'target_table');
+  v_has_rows boolean;
+begin
+  if p_before.id_scope = coalesce(p_given ->> 'id_scope', 'global') then
+    return;
+  end if;
+  execute format('select exists (select 1 from %s as t where %s)', v_target,
+    case when sync.is_shared_target(v_target) then 't.stream_id = $1' else 'true' end)
+  into v_has_rows using p_before.id;
+  if v_has_rows then
+    perform sync.refuse_field('stream', p_given, 'id_scope', format('%s, as its rows in %s have '
+      'their ids: by another each record would be there twice; a stream of another name, or '
+      'another target_table, takes another', p_before.id_scope, v_target));
+  end if;
+end; $$;
+comment on function sync.require_same_scope(public.sync_streams, jsonb) is
+$$Raises: SY006 where a stream that has rows would make its ids otherwise.$$;
+
 create function sync.write_declared_stream(p_stream jsonb, out o_id bigint, out o_source_id bigint,
   out o_asks_whose_keys boolean)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -272,6 +293,7 @@ begin
   else
     v_given := p_stream || jsonb_build_object('target_table',
       sync.require_target_table(p_stream, v_source_id));
+    perform sync.require_same_scope(v_before, v_given) where v_before.id is not null;
     v_stream := sync.write_stream(v_source_id, v_given);
   end if;
   perform sync.require_function(v_given, f.field, f.takes, f.gives) from (values
@@ -392,6 +414,7 @@ several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 se
 revoke all on function
   sync.write_source, sync.follow_source, sync.write_stream, sync.require_function,
   sync.require_own_upsert, sync.require_uncut_parents, sync.require_parents,
+  sync.require_same_scope,
   sync.write_declared_stream, sync.ask_whose_keys, public.declare_source,
   public.declare_stream, public.stream_sql
 from public, anon, authenticated, service_role;

@@ -92,6 +92,27 @@ comment on function sync.forget_missed_below(bigint, bigint, bigint, text[]) is
 $$Forget what scans of children's lists missed: of a workspace and stream, or only what one run, or
 its lists below some parents, missed. Null means all. Locks: these rows by SKIP LOCKED.$$;
 
+create function sync.forget_parents_of_stream() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from sync.record_parents as m using (
+    select b.workspace_id, b.stream_id, b.parent_id, b.record_id from sync.record_parents as b
+    join public.sync_workspaces as w on w.id = b.workspace_id and w.source_id = new.source_id
+    where b.stream_id = new.id
+    order by b.workspace_id, b.stream_id, b.parent_id, b.record_id for update of b skip locked
+  ) as gone
+  where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
+    and m.parent_id = gone.parent_id and m.record_id = gone.record_id;
+  delete from sync.emptied_lists where stream_id = new.id;
+  return null;
+end; $$;
+comment on function sync.forget_parents_of_stream() is
+$$Trigger: below other parents nothing is known to show a stream's records, and what no new list
+shows is missing as any other. Locks: the records' parents by SKIP LOCKED.$$;
+create trigger sync_streams_forget_parents after update on public.sync_streams
+for each row when (new.parent_stream is distinct from old.parent_stream)
+execute function sync.forget_parents_of_stream();
+
 revoke all on table sync.record_parents, sync.emptied_lists
 from public, anon, authenticated, service_role;
 grant select on table sync.record_parents, sync.emptied_lists to authenticated, service_role;
@@ -99,5 +120,5 @@ create policy record_parents_select_operator on sync.record_parents
 for select to authenticated using ((select sync.is_operator()));
 create policy emptied_lists_select_operator on sync.emptied_lists
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.note_parents, sync.forget_missed_below
+revoke all on function sync.note_parents, sync.forget_missed_below, sync.forget_parents_of_stream
 from public, anon, authenticated, service_role;

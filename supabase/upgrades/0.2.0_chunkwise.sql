@@ -3109,6 +3109,29 @@ begin
   end if;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.require_same_scope(p_before public.sync_streams, p_given jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_target regclass := to_regclass(p_given ->> 'target_table');
+  v_has_rows boolean;
+begin
+  if p_before.id_scope = coalesce(p_given ->> 'id_scope', 'global') then
+    return;
+  end if;
+  execute format('select exists (select 1 from %s as t where %s)', v_target,
+    case when sync.is_shared_target(v_target) then 't.stream_id = $1' else 'true' end)
+  into v_has_rows using p_before.id;
+  if v_has_rows then
+    perform sync.refuse_field('stream', p_given, 'id_scope', format('%s, as its rows in %s have '
+      'their ids: by another each record would be there twice; a stream of another name, or '
+      'another target_table, takes another', p_before.id_scope, v_target));
+  end if;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.write_declared_stream(p_stream jsonb, OUT o_id bigint, OUT o_source_id bigint, OUT o_asks_whose_keys boolean)
  RETURNS record
  LANGUAGE plpgsql
@@ -3142,6 +3165,7 @@ begin
   else
     v_given := p_stream || jsonb_build_object('target_table',
       sync.require_target_table(p_stream, v_source_id));
+    perform sync.require_same_scope(v_before, v_given) where v_before.id is not null;
     v_stream := sync.write_stream(v_source_id, v_given);
   end if;
   perform sync.require_function(v_given, f.field, f.takes, f.gives) from (values
@@ -6275,6 +6299,26 @@ begin
       and (p_stream_id is null or stream_id = p_stream_id);
   end if;
 end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.forget_parents_of_stream()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from sync.record_parents as m using (
+    select b.workspace_id, b.stream_id, b.parent_id, b.record_id from sync.record_parents as b
+    join public.sync_workspaces as w on w.id = b.workspace_id and w.source_id = new.source_id
+    where b.stream_id = new.id
+    order by b.workspace_id, b.stream_id, b.parent_id, b.record_id for update of b skip locked
+  ) as gone
+  where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
+    and m.parent_id = gone.parent_id and m.record_id = gone.record_id;
+  delete from sync.emptied_lists where stream_id = new.id;
+  return null;
+end; $function$;
+
+CREATE TRIGGER sync_streams_forget_parents AFTER UPDATE ON public.sync_streams FOR EACH ROW WHEN ((new.parent_stream IS DISTINCT FROM old.parent_stream)) EXECUTE FUNCTION sync.forget_parents_of_stream();
 
 create policy record_parents_select_operator on sync.record_parents as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
 
@@ -15590,6 +15634,8 @@ cut.';
 comment on function sync.require_parents(jsonb,bigint) is 'Raises: SY006 unless the parents that streams of a source name are lists of it, and none is its
 own.';
 
+comment on function sync.require_same_scope(public.sync_streams,jsonb) is 'Raises: SY006 where a stream that has rows would make its ids otherwise.';
+
 comment on function sync.write_declared_stream(jsonb) is 'Check a stream''s declaration and write its row, its table, and what these change. Returns: the
 stream''s id and its source''s, and whether that one''s workspaces have to be asked whose their keys
 are. Raises: as
@@ -16114,6 +16160,9 @@ key.';
 
 comment on function sync.forget_missed_below(bigint,bigint,bigint,text[]) is 'Forget what scans of children''s lists missed: of a workspace and stream, or only what one run, or
 its lists below some parents, missed. Null means all. Locks: these rows by SKIP LOCKED.';
+
+comment on function sync.forget_parents_of_stream() is 'Trigger: below other parents nothing is known to show a stream''s records, and what no new list
+shows is missing as any other. Locks: the records'' parents by SKIP LOCKED.';
 
 comment on function sync.recount_held_by(public.workspace_sync_runs) is 'As recount_held(), after a run took something to hold back. The caller holds its lock. Returns:
 how much it holds back.';
@@ -17231,6 +17280,8 @@ revoke all on function sync.require_uncut_parents(jsonb,bigint) from public, ano
 
 revoke all on function sync.require_parents(jsonb,bigint) from public, anon, authenticated, service_role;
 
+revoke all on function sync.require_same_scope(public.sync_streams,jsonb) from public, anon, authenticated, service_role;
+
 revoke all on function sync.write_declared_stream(jsonb) from public, anon, authenticated, service_role;
 
 revoke all on function sync.ask_whose_keys(bigint) from public, anon, authenticated, service_role;
@@ -17467,6 +17518,8 @@ grant select on table sync.emptied_lists to service_role;
 revoke all on function sync.note_parents(sync.page_in_hand[],sync.incoming_record[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.forget_missed_below(bigint,bigint,bigint,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.forget_parents_of_stream() from public, anon, authenticated, service_role;
 
 revoke all on function sync.recount_held_by(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
