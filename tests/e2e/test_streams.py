@@ -7,7 +7,14 @@ from tests.e2e.world import World
 
 CRM = {
     "about": {"made_from": "an example"},
-    "source": {"source_name": "crm", "base_path": "/v1", "message_path": ["$declaration$ 'x'"]},
+    "source": {
+        "source_name": "crm",
+        "base_path": "/v1",
+        "message_path": ["$declaration$ 'x'"],
+        "auth": "oauth2_client",
+        "token_url": "/token",
+        "token_auth": "basic",
+    },
     "streams": [
         {"stream_name": "people", "path": "/people", "page_size": 50},
         {"stream_name": "firms", "path": "/firms", "page_size": 20, "id_type": "text"},
@@ -52,6 +59,7 @@ async def test_a_file_is_shown_done_listed_and_exported(world: World, tmp_path: 
     ]
     firms = next(row for row in listed.json if row["stream"] == "firms")
     assert (firms["source"], firms["page_size"], firms["revision"]) == ("crm", 25, 2)
+    assert firms["auth"] == "oauth2_client (basic)"
     assert "GET /firms" in for_people.out
     assert (exported.code, twice.code, in_folder.code) == (0, 2, 0)
     assert "Did you mean crm?" in unknown.err
