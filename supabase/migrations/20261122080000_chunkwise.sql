@@ -1314,11 +1314,14 @@ $$Returns: the text without what is blank around it, of whatever kind.$$;
 
 create function sync.name_key(p_name text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select lower(normalize(sync.trim_blanks(p_name), nfkc));
+  -- Upper first: two small letters may share a capital.
+  select translate(lower(upper(regexp_replace(normalize(sync.trim_blanks(p_name), nfkc), ' +', ' ',
+    'g'))), '‐‒–—―−‘’ʼ', '------''''''');
 $$;
 comment on function sync.name_key(text) is
 $$Returns: by what names are the same: without blanks around them and without case, however their
-letters are composed.$$;
+letters are composed, how many blanks stand between words, or which dash or apostrophe was
+typed.$$;
 
 create function sync.tidy_name(p_name text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -2677,12 +2680,29 @@ end; $$;
 comment on function sync.is_keyed_by_parent(regclass) is
 $$Returns: whether rows of a target table are kept apart by parent, with its id in a column.$$;
 
+create function sync.holds_rows_of(p_one regclass, p_other regclass) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    with recursive kin (way, id) as (
+      select 'up', p_one::oid union select 'down', p_one::oid
+      union
+      select k.way, case k.way when 'up' then i.inhparent else i.inhrelid end
+      from kin as k join pg_catalog.pg_inherits as i
+        on k.id = case k.way when 'up' then i.inhrelid else i.inhparent end
+    )
+    select exists (select 1 from kin where id = p_other));
+end; $$;
+comment on function sync.holds_rows_of(regclass, regclass) is
+$$Returns: whether two tables are the same, or one is a partition of the other or inherits from it,
+so that rows of one are rows of the other too.$$;
+
 create function sync.require_target_table(p_stream jsonb, p_source_id bigint) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
   v_target regclass := sync.named_table(v_name);
-  v_owner text;
+  v_owner record;
 begin
   perform 1 from sync.target_tables where target = v_target for update;
   if not found then
@@ -2690,13 +2710,16 @@ begin
       'owner registered: select sync.register_target_table(''…'')');
   end if;
   perform sync.require_target_columns(v_target);
-  select stream_name into v_owner from public.sync_streams
+  select stream_name, target_table into v_owner from public.sync_streams
   where (source_id, stream_name) <> (p_source_id, p_stream ->> 'stream_name')
-    and to_regclass(target_table) = v_target;
-  if v_owner is not null and not sync.is_shared_target(v_target) then
+    and sync.holds_rows_of(to_regclass(target_table), v_target)
+    and not (sync.is_shared_target(v_target) and sync.is_shared_target(to_regclass(target_table)))
+  order by stream_name limit 1;
+  if v_owner.stream_name is not null then
     perform sync.refuse_field('stream', p_stream, 'target_table', format('a table of its own, and '
-      'this is the stream %L''s; one that streams share has a column stream_id, and every '
-      'statement filters by it', v_owner));
+      'the rows of this one are those of the stream %L, in %s; a table that streams share has a '
+      'column stream_id, and every statement filters by it', v_owner.stream_name,
+      v_owner.target_table));
   end if;
   return sync.qualified_name(v_target);
 end; $$;
@@ -2706,7 +2729,8 @@ columns missing, or another stream's. Locks: its registration.$$;
 
 revoke all on function
   sync.require_target_columns, sync.named_table, sync.register_target_table, sync.qualified_name,
-  sync.is_shared_target, sync.is_keyed_by_parent, sync.require_target_table
+  sync.is_shared_target, sync.is_keyed_by_parent, sync.holds_rows_of,
+  sync.require_target_table
 from public, anon, authenticated, service_role;
 
 -- Declared together: which fields of a declaration go with which others, and which headers are the
@@ -3940,14 +3964,34 @@ revoke all on function sync.write_columns, sync.pick_rows, sync.fill_rows, sync.
 from public, anon, authenticated, service_role;
 
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_templates, declared_fields, targets, declared_together, records,
+-- Stands on: workspaces, declared_templates, declared_fields, targets, declared_together, records,
 --   declared_tables, column_fills.
+
+create function sync.require_new_name(p_what text, p_declared jsonb, p_field text, p_names text[])
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := p_declared ->> p_field;
+  v_other text := (
+    select min(x.name) from unnest(p_names) as x (name)
+    where sync.name_key(x.name) = sync.name_key(v_name));
+begin
+  if v_other is not null and v_name <> all (p_names) then
+    perform sync.refuse_field(p_what, p_declared, p_field, format('the name %L, as the one that '
+      'there is is written, or one that differs from it in more than case', v_other));
+  end if;
+end; $$;
+comment on function sync.require_new_name(text, jsonb, text, text[]) is
+$$Raises: SY006 where a declaration would add a second source or stream whose name a person takes
+for that of the first.$$;
 
 create function sync.write_source(p_source jsonb, out o_id bigint, out o_before jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
+  perform sync.require_new_name('source', p_source, 'source_name', array(
+    select source_name from public.sync_sources));
   o_before := (
     select to_jsonb(so) from public.sync_sources as so
     where so.source_name = p_source ->> 'source_name');
@@ -4224,6 +4268,8 @@ begin
       hint = 'declare_source() adds one.';
   end if;
   perform sync.require_fields_together(p_stream, v_source);
+  perform sync.require_new_name('stream', p_stream, 'stream_name', array(
+    select stream_name from public.sync_streams where source_id = v_source_id));
   select * into v_before from public.sync_streams
   where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
   if p_stream ->> 'columns' is not null then
@@ -4353,7 +4399,8 @@ rights, policy and revokes, and the function that writes it. The source has to b
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function
-  sync.write_source, sync.follow_source, sync.write_stream, sync.require_function,
+  sync.require_new_name, sync.write_source, sync.follow_source, sync.write_stream,
+  sync.require_function,
   sync.require_own_upsert, sync.require_uncut_parents, sync.require_parents,
   sync.require_same_scope,
   sync.write_declared_stream, sync.ask_whose_keys, public.declare_source,
@@ -13264,7 +13311,7 @@ revoke all on function
 from public, anon, authenticated, service_role;
 
 -- Connections: whose key it is, asked before a workspace writes its first row with it.
--- Stands on: streams, answers, close, begin.
+-- Stands on: workspaces, streams, declared_fields, answers, close, begin.
 
 create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -13290,15 +13337,20 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_stream public.sync_streams;
+  v_owner_id text;
 begin
   select * into strict v_stream from public.sync_streams
   where source_id = p_source.id and completeness = 'connection';
-  if p_page.answer #>> v_stream.id_path is null then
-    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s',
-      array_to_string(v_stream.id_path, '.')),
-      'declare_stream() says where that stands.');
+  v_owner_id := sync.trim_blanks(p_page.answer #>> v_stream.id_path);
+  -- What could be anybody's tells two owners apart as little as nothing does.
+  if (v_owner_id <> '' and jsonb_typeof(p_page.answer #> v_stream.id_path) in ('string', 'number')
+    and (p_page.is_mended and strpos(v_owner_id, chr(65533)) > 0) is not true) is not true then
+    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s: there is %s',
+      array_to_string(v_stream.id_path, '.'),
+      coalesce(sync.shown(p_page.answer #> v_stream.id_path), 'nothing')),
+      'declare_stream() says where the id of a key''s owner stands, a text or a number.');
   end if;
-  v_page.key_owner := jsonb_build_object('id', p_page.answer #>> v_stream.id_path, 'name',
+  v_page.key_owner := jsonb_build_object('id', v_owner_id, 'name',
     p_page.answer #>> v_stream.name_path);
   v_page.answer := '[]';
   return v_page;

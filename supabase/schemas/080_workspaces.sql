@@ -12,11 +12,14 @@ $$Returns: the text without what is blank around it, of whatever kind.$$;
 
 create function sync.name_key(p_name text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select lower(normalize(sync.trim_blanks(p_name), nfkc));
+  -- Upper first: two small letters may share a capital.
+  select translate(lower(upper(regexp_replace(normalize(sync.trim_blanks(p_name), nfkc), ' +', ' ',
+    'g'))), '‐‒–—―−‘’ʼ', '------''''''');
 $$;
 comment on function sync.name_key(text) is
 $$Returns: by what names are the same: without blanks around them and without case, however their
-letters are composed.$$;
+letters are composed, how many blanks stand between words, or which dash or apostrophe was
+typed.$$;
 
 create function sync.tidy_name(p_name text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp

@@ -101,12 +101,29 @@ end; $$;
 comment on function sync.is_keyed_by_parent(regclass) is
 $$Returns: whether rows of a target table are kept apart by parent, with its id in a column.$$;
 
+create function sync.holds_rows_of(p_one regclass, p_other regclass) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    with recursive kin (way, id) as (
+      select 'up', p_one::oid union select 'down', p_one::oid
+      union
+      select k.way, case k.way when 'up' then i.inhparent else i.inhrelid end
+      from kin as k join pg_catalog.pg_inherits as i
+        on k.id = case k.way when 'up' then i.inhrelid else i.inhparent end
+    )
+    select exists (select 1 from kin where id = p_other));
+end; $$;
+comment on function sync.holds_rows_of(regclass, regclass) is
+$$Returns: whether two tables are the same, or one is a partition of the other or inherits from it,
+so that rows of one are rows of the other too.$$;
+
 create function sync.require_target_table(p_stream jsonb, p_source_id bigint) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
   v_target regclass := sync.named_table(v_name);
-  v_owner text;
+  v_owner record;
 begin
   perform 1 from sync.target_tables where target = v_target for update;
   if not found then
@@ -114,13 +131,16 @@ begin
       'owner registered: select sync.register_target_table(''…'')');
   end if;
   perform sync.require_target_columns(v_target);
-  select stream_name into v_owner from public.sync_streams
+  select stream_name, target_table into v_owner from public.sync_streams
   where (source_id, stream_name) <> (p_source_id, p_stream ->> 'stream_name')
-    and to_regclass(target_table) = v_target;
-  if v_owner is not null and not sync.is_shared_target(v_target) then
+    and sync.holds_rows_of(to_regclass(target_table), v_target)
+    and not (sync.is_shared_target(v_target) and sync.is_shared_target(to_regclass(target_table)))
+  order by stream_name limit 1;
+  if v_owner.stream_name is not null then
     perform sync.refuse_field('stream', p_stream, 'target_table', format('a table of its own, and '
-      'this is the stream %L''s; one that streams share has a column stream_id, and every '
-      'statement filters by it', v_owner));
+      'the rows of this one are those of the stream %L, in %s; a table that streams share has a '
+      'column stream_id, and every statement filters by it', v_owner.stream_name,
+      v_owner.target_table));
   end if;
   return sync.qualified_name(v_target);
 end; $$;
@@ -130,5 +150,6 @@ columns missing, or another stream's. Locks: its registration.$$;
 
 revoke all on function
   sync.require_target_columns, sync.named_table, sync.register_target_table, sync.qualified_name,
-  sync.is_shared_target, sync.is_keyed_by_parent, sync.require_target_table
+  sync.is_shared_target, sync.is_keyed_by_parent, sync.holds_rows_of,
+  sync.require_target_table
 from public, anon, authenticated, service_role;

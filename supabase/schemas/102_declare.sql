@@ -1,12 +1,32 @@
 -- Declare: sources and streams are rows; a declaration is checked before it is one.
--- Stands on: declared_templates, declared_fields, targets, declared_together, records,
+-- Stands on: workspaces, declared_templates, declared_fields, targets, declared_together, records,
 --   declared_tables, column_fills.
+
+create function sync.require_new_name(p_what text, p_declared jsonb, p_field text, p_names text[])
+  returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := p_declared ->> p_field;
+  v_other text := (
+    select min(x.name) from unnest(p_names) as x (name)
+    where sync.name_key(x.name) = sync.name_key(v_name));
+begin
+  if v_other is not null and v_name <> all (p_names) then
+    perform sync.refuse_field(p_what, p_declared, p_field, format('the name %L, as the one that '
+      'there is is written, or one that differs from it in more than case', v_other));
+  end if;
+end; $$;
+comment on function sync.require_new_name(text, jsonb, text, text[]) is
+$$Raises: SY006 where a declaration would add a second source or stream whose name a person takes
+for that of the first.$$;
 
 create function sync.write_source(p_source jsonb, out o_id bigint, out o_before jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
+  perform sync.require_new_name('source', p_source, 'source_name', array(
+    select source_name from public.sync_sources));
   o_before := (
     select to_jsonb(so) from public.sync_sources as so
     where so.source_name = p_source ->> 'source_name');
@@ -283,6 +303,8 @@ begin
       hint = 'declare_source() adds one.';
   end if;
   perform sync.require_fields_together(p_stream, v_source);
+  perform sync.require_new_name('stream', p_stream, 'stream_name', array(
+    select stream_name from public.sync_streams where source_id = v_source_id));
   select * into v_before from public.sync_streams
   where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
   if p_stream ->> 'columns' is not null then
@@ -412,7 +434,8 @@ rights, policy and revokes, and the function that writes it. The source has to b
 several have such a stream. Returns: SQL. Raises: SY003 no such stream, SY006 several.$$;
 
 revoke all on function
-  sync.write_source, sync.follow_source, sync.write_stream, sync.require_function,
+  sync.require_new_name, sync.write_source, sync.follow_source, sync.write_stream,
+  sync.require_function,
   sync.require_own_upsert, sync.require_uncut_parents, sync.require_parents,
   sync.require_same_scope,
   sync.write_declared_stream, sync.ask_whose_keys, public.declare_source,

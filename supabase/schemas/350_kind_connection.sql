@@ -1,5 +1,5 @@
 -- Connections: whose key it is, asked before a workspace writes its first row with it.
--- Stands on: streams, answers, close, begin.
+-- Stands on: workspaces, streams, declared_fields, answers, close, begin.
 
 create function sync.is_key_unproven(p_workspace public.sync_workspaces) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -25,15 +25,20 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_page sync.page_in_hand := p_page;
   v_stream public.sync_streams;
+  v_owner_id text;
 begin
   select * into strict v_stream from public.sync_streams
   where source_id = p_source.id and completeness = 'connection';
-  if p_page.answer #>> v_stream.id_path is null then
-    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s',
-      array_to_string(v_stream.id_path, '.')),
-      'declare_stream() says where that stands.');
+  v_owner_id := sync.trim_blanks(p_page.answer #>> v_stream.id_path);
+  -- What could be anybody's tells two owners apart as little as nothing does.
+  if (v_owner_id <> '' and jsonb_typeof(p_page.answer #> v_stream.id_path) in ('string', 'number')
+    and (p_page.is_mended and strpos(v_owner_id, chr(65533)) > 0) is not true) is not true then
+    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s: there is %s',
+      array_to_string(v_stream.id_path, '.'),
+      coalesce(sync.shown(p_page.answer #> v_stream.id_path), 'nothing')),
+      'declare_stream() says where the id of a key''s owner stands, a text or a number.');
   end if;
-  v_page.key_owner := jsonb_build_object('id', p_page.answer #>> v_stream.id_path, 'name',
+  v_page.key_owner := jsonb_build_object('id', v_owner_id, 'name',
     p_page.answer #>> v_stream.name_path);
   v_page.answer := '[]';
   return v_page;

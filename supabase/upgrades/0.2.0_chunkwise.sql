@@ -904,6 +904,17 @@ begin
   );
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.name_key(p_name text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  -- Upper first: two small letters may share a capital.
+  select translate(lower(upper(regexp_replace(normalize(sync.trim_blanks(p_name), nfkc), ' +', ' ',
+    'g'))), '‐‒–—―−‘’ʼ', '------''''''');
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.is_oauth(p_auth text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1618,6 +1629,24 @@ begin
     where i.indrelid = p_target and i.indisprimary and a.attname = 'parent_id');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.holds_rows_of(p_one regclass, p_other regclass)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    with recursive kin (way, id) as (
+      select 'up', p_one::oid union select 'down', p_one::oid
+      union
+      select k.way, case k.way when 'up' then i.inhparent else i.inhrelid end
+      from kin as k join pg_catalog.pg_inherits as i
+        on k.id = case k.way when 'up' then i.inhrelid else i.inhparent end
+    )
+    select exists (select 1 from kin where id = p_other));
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.require_target_table(p_stream jsonb, p_source_id bigint)
  RETURNS text
  LANGUAGE plpgsql
@@ -1626,7 +1655,7 @@ AS $function$
 declare
   v_name text := coalesce(p_stream ->> 'target_table', 'public.synced_records');
   v_target regclass := sync.named_table(v_name);
-  v_owner text;
+  v_owner record;
 begin
   perform 1 from sync.target_tables where target = v_target for update;
   if not found then
@@ -1634,13 +1663,16 @@ begin
       'owner registered: select sync.register_target_table(''…'')');
   end if;
   perform sync.require_target_columns(v_target);
-  select stream_name into v_owner from public.sync_streams
+  select stream_name, target_table into v_owner from public.sync_streams
   where (source_id, stream_name) <> (p_source_id, p_stream ->> 'stream_name')
-    and to_regclass(target_table) = v_target;
-  if v_owner is not null and not sync.is_shared_target(v_target) then
+    and sync.holds_rows_of(to_regclass(target_table), v_target)
+    and not (sync.is_shared_target(v_target) and sync.is_shared_target(to_regclass(target_table)))
+  order by stream_name limit 1;
+  if v_owner.stream_name is not null then
     perform sync.refuse_field('stream', p_stream, 'target_table', format('a table of its own, and '
-      'this is the stream %L''s; one that streams share has a column stream_id, and every '
-      'statement filters by it', v_owner));
+      'the rows of this one are those of the stream %L, in %s; a table that streams share has a '
+      'column stream_id, and every statement filters by it', v_owner.stream_name,
+      v_owner.target_table));
   end if;
   return sync.qualified_name(v_target);
 end; $function$;
@@ -2898,6 +2930,24 @@ begin
   return coalesce(cardinality(v_records), 0);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.require_new_name(p_what text, p_declared jsonb, p_field text, p_names text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_name text := p_declared ->> p_field;
+  v_other text := (
+    select min(x.name) from unnest(p_names) as x (name)
+    where sync.name_key(x.name) = sync.name_key(v_name));
+begin
+  if v_other is not null and v_name <> all (p_names) then
+    perform sync.refuse_field(p_what, p_declared, p_field, format('the name %L, as the one that '
+      'there is is written, or one that differs from it in more than case', v_other));
+  end if;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.write_source(p_source jsonb, OUT o_id bigint, OUT o_before jsonb)
  RETURNS record
  LANGUAGE plpgsql
@@ -2906,6 +2956,8 @@ AS $function$
 begin
   perform sync.require_fields('source', p_source, '{source_name}');
   perform sync.require_source_together(p_source);
+  perform sync.require_new_name('source', p_source, 'source_name', array(
+    select source_name from public.sync_sources));
   o_before := (
     select to_jsonb(so) from public.sync_sources as so
     where so.source_name = p_source ->> 'source_name');
@@ -3155,6 +3207,8 @@ begin
       hint = 'declare_source() adds one.';
   end if;
   perform sync.require_fields_together(p_stream, v_source);
+  perform sync.require_new_name('stream', p_stream, 'stream_name', array(
+    select stream_name from public.sync_streams where source_id = v_source_id));
   select * into v_before from public.sync_streams
   where source_id = v_source_id and stream_name = p_stream ->> 'stream_name' for no key update;
   if p_stream ->> 'columns' is not null then
@@ -9954,15 +10008,20 @@ AS $function$
 declare
   v_page sync.page_in_hand := p_page;
   v_stream public.sync_streams;
+  v_owner_id text;
 begin
   select * into strict v_stream from public.sync_streams
   where source_id = p_source.id and completeness = 'connection';
-  if p_page.answer #>> v_stream.id_path is null then
-    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s',
-      array_to_string(v_stream.id_path, '.')),
-      'declare_stream() says where that stands.');
+  v_owner_id := sync.trim_blanks(p_page.answer #>> v_stream.id_path);
+  -- What could be anybody's tells two owners apart as little as nothing does.
+  if (v_owner_id <> '' and jsonb_typeof(p_page.answer #> v_stream.id_path) in ('string', 'number')
+    and (p_page.is_mended and strpos(v_owner_id, chr(65533)) > 0) is not true) is not true then
+    perform sync.refuse_shape(format('the answer does not tell whose key it is at %s: there is %s',
+      array_to_string(v_stream.id_path, '.'),
+      coalesce(sync.shown(p_page.answer #> v_stream.id_path), 'nothing')),
+      'declare_stream() says where the id of a key''s owner stands, a text or a number.');
   end if;
-  v_page.key_owner := jsonb_build_object('id', p_page.answer #>> v_stream.id_path, 'name',
+  v_page.key_owner := jsonb_build_object('id', v_owner_id, 'name',
     p_page.answer #>> v_stream.name_path);
   v_page.answer := '[]';
   return v_page;
@@ -15299,6 +15358,10 @@ comment on column public.sync_budgets.blocked_until is 'After several 429s in a 
 comment on function sync.ensure_scope(bigint,text) is 'A source''s budget of a scope, made with the source''s defaults if new. Returns: its id. Locks: the
 new row.';
 
+comment on function sync.name_key(text) is 'Returns: by what names are the same: without blanks around them and without case, however their
+letters are composed, how many blanks stand between words, or which dash or apostrophe was
+typed.';
+
 comment on column sync.workspace_tokens.base_url is 'The workspace''s base URL when the token was asked for: it is for no other.';
 
 comment on column sync.workspace_tokens.expires_at is 'From when on no page is leased with it; null: the endpoint did not say.';
@@ -15504,6 +15567,9 @@ Locks: its row.';
 
 comment on function sync.is_keyed_by_parent(regclass) is 'Returns: whether rows of a target table are kept apart by parent, with its id in a column.';
 
+comment on function sync.holds_rows_of(regclass,regclass) is 'Returns: whether two tables are the same, or one is a partition of the other or inherits from it,
+so that rows of one are rows of the other too.';
+
 comment on function sync.default_values(regclass) is 'Returns: the defaults of a table''s columns.';
 
 comment on function sync.without_nulls(jsonb) is 'Returns: a declaration without fields that are null, which are as if left out.';
@@ -15613,6 +15679,9 @@ comment on function sync.fill_rows(public.sync_streams,text[],sync.judged_record
 comment on function sync.fill_columns(integer) is 'Fill new columns of one table from what its rows were made of, at most so many rows; those that
 hold it already cost no row version. Returns: rows looked at. Locks: the table''s row of column_fills
 by SKIP LOCKED, then rows in key order.';
+
+comment on function sync.require_new_name(text,jsonb,text,text[]) is 'Raises: SY006 where a declaration would add a second source or stream whose name a person takes
+for that of the first.';
 
 comment on function sync.write_source(jsonb) is 'Check a source''s declaration and write its row. Returns: its id, and the row before. Raises: SY006
 unknown, missing or bad field. Locks: the row.';
@@ -17192,6 +17261,8 @@ revoke all on function sync.named_table(text) from public, anon, authenticated, 
 
 revoke all on function sync.is_keyed_by_parent(regclass) from public, anon, authenticated, service_role;
 
+revoke all on function sync.holds_rows_of(regclass,regclass) from public, anon, authenticated, service_role;
+
 revoke all on function sync.default_values(regclass) from public, anon, authenticated, service_role;
 
 revoke all on function sync.without_nulls(jsonb) from public, anon, authenticated, service_role;
@@ -17269,6 +17340,8 @@ revoke all on function sync.pick_rows(public.sync_streams,sync.column_fills,inte
 revoke all on function sync.fill_rows(public.sync_streams,text[],sync.judged_record[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.fill_columns(integer) from public, anon, authenticated, service_role;
+
+revoke all on function sync.require_new_name(text,jsonb,text,text[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.write_source(jsonb) from public, anon, authenticated, service_role;
 

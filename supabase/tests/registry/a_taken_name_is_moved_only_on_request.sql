@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(21);
+select plan(24);
 
 prepare workspaces as select w.workspace_name, s.source_name, w.base_url, w.external_id
 from public.sync_workspaces as w join public.sync_sources as s on s.id = w.source_id order by w.id;
@@ -14,6 +14,14 @@ select results_eq('workspaces', $$values ('acme', 'email_bison', 'https://bison.
 select register_workspace('Zoë', 'https://bison.example', '8|k');
 select is(register_workspace(e'ZOE\u0308', 'https://bison.example', '8|k') ->> 'created', 'false',
   'however its letters are composed');
+select register_workspace('Joe''s  Co - A', 'https://bison.example', '8|j');
+select is(register_workspace(name, 'https://bison.example', '8|j') ->> 'created', 'false',
+  format('%L is the same to a reader', name))
+from unnest(array['Joe''s Co - A', e'joe’s  co – a']) as name;
+select register_workspace('ΣΑΣ', 'https://bison.example', '8|s');
+select is(register_workspace('σας', 'https://bison.example', '8|s') ->> 'created', 'false',
+  'small letters that share a capital are one');
+select remove_workspace(name, true) from unnest(array['joe''s co - a', 'σας']) as name;
 
 select throws_ok($$select register_workspace('acme', 'https://other.example', '9|k')$$, 'SY019',
   null, 'a taken name is not moved to another URL');

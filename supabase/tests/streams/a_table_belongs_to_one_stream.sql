@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(24);
+select plan(28);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null}');
 create function tests.declare(p_name text, p_table text, p_function text default 'tests.writes')
@@ -61,6 +61,23 @@ select declare_stream('{"source_name": "crm", "stream_name": "typed", "path": "/
 select ok(tests.refusal('public.synced_records', 'sync.apply_synced_crm_typed') like
   '%: apply_function is %', 'nor is a declared table''s');
 select is(tests.target_of('people'), 'public.people', 'the stream is as it was');
+
+-- Rows of a partition, or of a table that inherits, are rows of the other too.
+create table public.parted (workspace_id bigint, id bigint, raw jsonb, last_changed_at timestamptz,
+  deleted_at timestamptz, unlisted_at timestamptz) partition by range (id);
+create table public.part partition of public.parted for values from (0) to (100);
+create table public.kin () inherits (public.people);
+create table public.grandkin () inherits (public.kin);
+select sync.register_target_table('public.' || name)
+from unnest('{parted,part,kin,grandkin}'::text[]) as name;
+select tests.declare('whole', 'public.parted');
+select throws_ok($$select tests.declare('half', 'public.part')$$, 'SY006', null,
+  'a partition of another stream''s table');
+select throws_ok($$select tests.declare('heir', 'public.grandkin')$$, 'SY006', null,
+  'a table that inherits from one');
+select lives_ok($$select tests.declare('whole', 'public.part')$$, 'the same stream may move');
+select throws_ok($$select tests.declare('half', 'public.parted')$$, 'SY006', null,
+  'the table that another stream''s is a part of');
 
 -- What is no name, or no table that closing could read.
 create table public.mistyped (like public.people);
