@@ -186,6 +186,20 @@ messages, and changing where they go.';
 insert into sync.engine_locks (lock_name) values ('sweep'), ('health'), ('alerts');
 alter table sync.engine_locks enable row level security;
 
+create function sync.refuse_removal() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY018',
+    message = format('the engine needs every row of %s', tg_relid::regclass),
+    hint = case tg_table_name when 'sync_settings' then 'set_setting() changes one; docs/operations.md '
+      'has the values that they begin with.' else 'Nothing of it has to be removed, ever.' end;
+end; $$;
+comment on function sync.refuse_removal() is
+$$Trigger: without rows that were there from the beginning everything would stand still. Raises:
+SY018.$$;
+create trigger engine_locks_stay before delete or truncate on sync.engine_locks
+for each statement execute function sync.refuse_removal();
+
 create function sync.lock_engine_if_free(p_name text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -281,6 +295,7 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
   sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
+  sync.refuse_removal,
   sync.lock_engine_if_free,
   sync.lock_engine, sync.is_own_trouble, sync.set_out_of_time, sync.is_out_of_time,
   sync.in_utc, sync.counted, sync.time_or_null, sync.json_or_null, sync.shell_word
@@ -445,6 +460,8 @@ create table public.sync_settings (
 );
 comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';
 alter table public.sync_settings enable row level security;
+create trigger sync_settings_stay before delete or truncate on public.sync_settings
+for each statement execute function sync.refuse_removal();
 
 insert into public.sync_settings (name, value, kind, description) values
 ('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),
@@ -2418,7 +2435,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
     p_rule - '{status,text,header,path,is,class}'::text[] = '{}'
     and coalesce(p_rule -> 'class' in ('"page"', '"transient"', '"rate_limited"',
       '"permanent"'), false)
-    and (not p_rule ? 'status' or p_rule ->> 'status' ~ '^[1-5][0-9]{2}$'
+    and (not p_rule ? 'status' or p_rule ->> 'status' ~ '^[1-9][0-9]{2}$'
       and jsonb_typeof(p_rule -> 'status') in ('number', 'string'))
     and (p_rule ? 'text')::int + (p_rule ? 'header')::int + (p_rule ? 'path')::int = 1
     and case
@@ -2500,7 +2517,7 @@ begin
           or sync.is_path((sync.parse_url(v_text)).path, p_field.most)))
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
-      where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
+      where c.key !~ '^([1-9][0-9]{2}|[1-9]xx|other)$'
         or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent')
         or (c.key like '2%' and c.value = 'permanent')
         or (c.key = '2xx' and c.value <> 'page' and not jsonb_path_exists(p_value,
@@ -5090,6 +5107,8 @@ comment on column sync.sweep_state.claim_floor is
 above a chunk that is ready: see sync.lowest_turn().';
 insert into sync.sweep_state default values;
 alter table sync.sweep_state enable row level security;
+create trigger sweep_state_stay before delete or truncate on sync.sweep_state
+for each statement execute function sync.refuse_removal();
 -- A hundred of them, or none, are found without a look at every page.
 create index chunked_sync_jobs_item_idx on public.chunked_sync_jobs (id) where kind = 'item';
 
@@ -7228,6 +7247,8 @@ create table sync.echo_state (
 comment on table sync.echo_state is 'When the last echo was sent.';
 insert into sync.echo_state default values;
 alter table sync.echo_state enable row level security;
+create trigger echo_state_stay before delete or truncate on sync.echo_state
+for each statement execute function sync.refuse_removal();
 
 create function sync.send_echo() returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -8429,7 +8450,7 @@ begin
       execute format('select %s($1)', v_stream.apply_function) using array[v_record];
       v_is_taken := true;
       raise exception 'this was a trial';
-    exception when others then
+    exception when assert_failure or others then
       if not v_is_taken and sqlstate = p_sqlstate then
         return v_record.record_id;
       end if;
@@ -8594,7 +8615,7 @@ begin
   end if;
   v_page.verdict.code := case
     when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
-    when p_sqlstate ~ '^(2[23]|54|P0001)' and v_was_read then 'SY012'
+    when p_sqlstate ~ '^(2[23]|44|54|P000[14])' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
   v_page.verdict.message := concat_ws('. ',
@@ -8602,10 +8623,10 @@ begin
       when (v_page.verdict).code = 'SY012' then format('%s refuses record %s: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
-        case when p_sqlstate ~ '^(23|54|P0001)' then
+        case when p_sqlstate ~ '^(23|44|54|P000[14])' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
       when (v_page.verdict).code = 'SY011' then 'the body is not JSON'
-      when v_is_misfit then format('%s cannot be written: %s',
+      when v_was_read and (v_page.verdict).code !~ '^SY' then format('%s cannot be written: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.'))
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
@@ -8747,7 +8768,7 @@ begin
   v_page.verdict.is_permanent := false;
   for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
-      and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and v_given ->> 'status' ~ '^[1-9][0-9]{2}$'
       and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
       and jsonb_typeof(v_given -> 'body') = 'string'
       and sync.are_headers(v_given -> 'headers')) is not true
@@ -9436,7 +9457,10 @@ begin
       when s.marks -> 'of' = sync.feed_identity(w, st) and j.kind <> 'audit'
         and (s.marks ->> 'full_scan_at')::timestamptz
           >= sync.now() - make_interval(days => st.full_scan_days)
-      then (s.marks ->> 'since')::timestamptz - make_interval(secs => st.since_overlap) end as since
+      -- Zero of many languages: no request can ask for a year before it.
+      then greatest((s.marks ->> 'since')::timestamptz, timestamptz '0001-01-01 00:00:00+00'
+        + make_interval(secs => st.since_overlap)) - make_interval(secs => st.since_overlap)
+      end as since
     from public.workspace_sync_runs as x
     join public.sync_streams as st on st.id = x.stream_id and sync.is_read_since(st)
     join public.sync_workspaces as w on w.id = x.workspace_id
@@ -9565,7 +9589,7 @@ begin
   foreach v_job_id in array p_job_ids loop
     begin
       perform sync.close_job(v_job_id);
-    exception when others then
+    exception when assert_failure or others then
       update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
       from (select id from public.workspace_sync_runs where job_id = v_job_id
       order by id for no key update skip locked) as free
@@ -9648,7 +9672,7 @@ begin
       set local plan_cache_mode = auto;
       set local enable_seqscan = on;
       execute format('select %s($1)', v_close_function) using v_run.workspace_id;
-    exception when query_canceled or others then
+    exception when query_canceled or assert_failure or others then
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;
@@ -14329,7 +14353,7 @@ begin
         update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
         where id = v_run_id;
       end if;
-    exception when query_canceled or others then
+    exception when query_canceled or assert_failure or others then
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;
@@ -15590,7 +15614,7 @@ begin
   perform 1 from public.sync_workspaces where id = p_page.workspace_id for no key update;
   v_is_sound := true;
   raise exception 'this was a trial';
-exception when others then
+exception when assert_failure or others then
   if v_is_sound then
     return v_page;
   end if;
@@ -15646,7 +15670,7 @@ begin
       end if;
       v_settled := sync.settle_chunks(v_decided);
       exit;
-    exception when others then
+    exception when assert_failure or others then
       if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
         get stacked diagnostics v_message = message_text;
         v_pages := array(
@@ -15854,7 +15878,7 @@ begin
   if coalesce(jsonb_typeof(p_answer), 'null') = 'null' then
     return v_page;
   end if;
-  if (jsonb_typeof(p_answer) = 'object' and p_answer ->> 'status' ~ '^[1-5][0-9]{2}$'
+  if (jsonb_typeof(p_answer) = 'object' and p_answer ->> 'status' ~ '^[1-9][0-9]{2}$'
     and sync.are_headers(p_answer -> 'headers')
     and coalesce(jsonb_typeof(p_answer -> 'body'), 'null') in ('null', 'string')) is not true then
     raise exception using errcode = 'SY006', message = 'p_answer is not what came of a request',
@@ -17671,6 +17695,8 @@ comment on column sync.hint_state.last_push_error is
 'Why the last POST could not be handed to pg_net; null again after one that could.';
 insert into sync.hint_state default values;
 alter table sync.hint_state enable row level security;
+create trigger hint_state_stay before delete or truncate on sync.hint_state
+for each statement execute function sync.refuse_removal();
 
 create function sync.may_answer(p_answered_at timestamptz, p_posted_at timestamptz,
   p_held_at timestamptz) returns boolean
@@ -19098,6 +19124,8 @@ comment on column sync.heartbeats.last_error is
 'Of health: which parts of the last check failed and why, or why messages did not reach pg_net.';
 insert into sync.heartbeats (name, beat_at) values ('cron', sync.now()), ('health', sync.now());
 alter table sync.heartbeats enable row level security;
+create trigger heartbeats_stay before delete or truncate on sync.heartbeats
+for each statement execute function sync.refuse_removal();
 
 create function sync.beat(p_name text) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -19352,11 +19380,16 @@ begin
   if not sync.lock_engine_if_free('health') then
     return null;
   end if;
-  perform sync.watch_jobs();
+  -- Somebody's transaction may hold a job's row for hours. Within a sweep its limit holds.
+  perform set_config('lock_timeout', '1s', true) where current_setting('lock_timeout') = '0';
   foreach v_part in array
-    '{stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
+    '{watch_jobs,stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
   loop
     begin
+      if v_part = 'watch_jobs' then
+        perform sync.watch_jobs();
+        continue;
+      end if;
       v_causes := v_causes || case v_part
         when 'stale_causes' then array(select c from sync.stale_causes() as c)
         when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
@@ -19383,7 +19416,7 @@ comment on function sync.check_health() is
 $$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
 that fails is an alert and stops no other; until it works again nothing is resolved, as what it
 would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
-alerts.$$;
+alerts; it waits for none longer than 1 s.$$;
 
 create function sync.check_health_if_late() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -20607,7 +20640,7 @@ begin
     else
       perform sync.refresh_live_jobs();
     end if;
-  exception when query_canceled or others then
+  exception when query_canceled or assert_failure or others then
     if sqlstate = '57014' then
       perform sync.set_out_of_time();
     end if;

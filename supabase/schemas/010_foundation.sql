@@ -79,6 +79,20 @@ messages, and changing where they go.';
 insert into sync.engine_locks (lock_name) values ('sweep'), ('health'), ('alerts');
 alter table sync.engine_locks enable row level security;
 
+create function sync.refuse_removal() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'SY018',
+    message = format('the engine needs every row of %s', tg_relid::regclass),
+    hint = case tg_table_name when 'sync_settings' then 'set_setting() changes one; docs/operations.md '
+      'has the values that they begin with.' else 'Nothing of it has to be removed, ever.' end;
+end; $$;
+comment on function sync.refuse_removal() is
+$$Trigger: without rows that were there from the beginning everything would stand still. Raises:
+SY018.$$;
+create trigger engine_locks_stay before delete or truncate on sync.engine_locks
+for each statement execute function sync.refuse_removal();
+
 create function sync.lock_engine_if_free(p_name text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -174,6 +188,7 @@ $$Returns: a text as one word of a shell command, of which the shell expands not
 revoke all on table sync.engine_locks from public, anon, authenticated, service_role;
 revoke all on function
   sync.now, public.chunkwise_version, sync.isolation_resets, sync.require_read_committed,
+  sync.refuse_removal,
   sync.lock_engine_if_free,
   sync.lock_engine, sync.is_own_trouble, sync.set_out_of_time, sync.is_out_of_time,
   sync.in_utc, sync.counted, sync.time_or_null, sync.json_or_null, sync.shell_word

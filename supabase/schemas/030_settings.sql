@@ -33,6 +33,8 @@ create table public.sync_settings (
 );
 comment on table public.sync_settings is 'Settings of the engine; changed by set_setting().';
 alter table public.sync_settings enable row level security;
+create trigger sync_settings_stay before delete or truncate on public.sync_settings
+for each statement execute function sync.refuse_removal();
 
 insert into public.sync_settings (name, value, kind, description) values
 ('lease_seconds', '20', 'number', 'How long a claim or a heartbeat keeps a chunk.'),

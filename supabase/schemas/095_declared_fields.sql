@@ -221,7 +221,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
     p_rule - '{status,text,header,path,is,class}'::text[] = '{}'
     and coalesce(p_rule -> 'class' in ('"page"', '"transient"', '"rate_limited"',
       '"permanent"'), false)
-    and (not p_rule ? 'status' or p_rule ->> 'status' ~ '^[1-5][0-9]{2}$'
+    and (not p_rule ? 'status' or p_rule ->> 'status' ~ '^[1-9][0-9]{2}$'
       and jsonb_typeof(p_rule -> 'status') in ('number', 'string'))
     and (p_rule ? 'text')::int + (p_rule ? 'header')::int + (p_rule ? 'path')::int = 1
     and case
@@ -303,7 +303,7 @@ begin
           or sync.is_path((sync.parse_url(v_text)).path, p_field.most)))
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
-      where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
+      where c.key !~ '^([1-9][0-9]{2}|[1-9]xx|other)$'
         or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent')
         or (c.key like '2%' and c.value = 'permanent')
         or (c.key = '2xx' and c.value <> 'page' and not jsonb_path_exists(p_value,

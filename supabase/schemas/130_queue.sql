@@ -314,6 +314,8 @@ comment on column sync.sweep_state.claim_floor is
 above a chunk that is ready: see sync.lowest_turn().';
 insert into sync.sweep_state default values;
 alter table sync.sweep_state enable row level security;
+create trigger sweep_state_stay before delete or truncate on sync.sweep_state
+for each statement execute function sync.refuse_removal();
 -- A hundred of them, or none, are found without a look at every page.
 create index chunked_sync_jobs_item_idx on public.chunked_sync_jobs (id) where kind = 'item';
 

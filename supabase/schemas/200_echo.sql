@@ -8,6 +8,8 @@ create table sync.echo_state (
 comment on table sync.echo_state is 'When the last echo was sent.';
 insert into sync.echo_state default values;
 alter table sync.echo_state enable row level security;
+create trigger echo_state_stay before delete or truncate on sync.echo_state
+for each statement execute function sync.refuse_removal();
 
 create function sync.send_echo() returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -15,7 +15,7 @@ begin
       execute format('select %s($1)', v_stream.apply_function) using array[v_record];
       v_is_taken := true;
       raise exception 'this was a trial';
-    exception when others then
+    exception when assert_failure or others then
       if not v_is_taken and sqlstate = p_sqlstate then
         return v_record.record_id;
       end if;
@@ -180,7 +180,7 @@ begin
   end if;
   v_page.verdict.code := case
     when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
-    when p_sqlstate ~ '^(2[23]|54|P0001)' and v_was_read then 'SY012'
+    when p_sqlstate ~ '^(2[23]|44|54|P000[14])' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
   v_page.verdict.message := concat_ws('. ',
@@ -188,10 +188,10 @@ begin
       when (v_page.verdict).code = 'SY012' then format('%s refuses record %s: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
-        case when p_sqlstate ~ '^(23|54|P0001)' then
+        case when p_sqlstate ~ '^(23|44|54|P000[14])' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
       when (v_page.verdict).code = 'SY011' then 'the body is not JSON'
-      when v_is_misfit then format('%s cannot be written: %s',
+      when v_was_read and (v_page.verdict).code !~ '^SY' then format('%s cannot be written: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.'))
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,

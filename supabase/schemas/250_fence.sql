@@ -31,7 +31,7 @@ begin
   v_page.verdict.is_permanent := false;
   for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
-      and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and v_given ->> 'status' ~ '^[1-9][0-9]{2}$'
       and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
       and jsonb_typeof(v_given -> 'body') = 'string'
       and sync.are_headers(v_given -> 'headers')) is not true

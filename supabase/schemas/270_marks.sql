@@ -61,7 +61,10 @@ begin
       when s.marks -> 'of' = sync.feed_identity(w, st) and j.kind <> 'audit'
         and (s.marks ->> 'full_scan_at')::timestamptz
           >= sync.now() - make_interval(days => st.full_scan_days)
-      then (s.marks ->> 'since')::timestamptz - make_interval(secs => st.since_overlap) end as since
+      -- Zero of many languages: no request can ask for a year before it.
+      then greatest((s.marks ->> 'since')::timestamptz, timestamptz '0001-01-01 00:00:00+00'
+        + make_interval(secs => st.since_overlap)) - make_interval(secs => st.since_overlap)
+      end as since
     from public.workspace_sync_runs as x
     join public.sync_streams as st on st.id = x.stream_id and sync.is_read_since(st)
     join public.sync_workspaces as w on w.id = x.workspace_id

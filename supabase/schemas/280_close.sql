@@ -33,7 +33,7 @@ begin
   foreach v_job_id in array p_job_ids loop
     begin
       perform sync.close_job(v_job_id);
-    exception when others then
+    exception when assert_failure or others then
       update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
       from (select id from public.workspace_sync_runs where job_id = v_job_id
       order by id for no key update skip locked) as free
@@ -116,7 +116,7 @@ begin
       set local plan_cache_mode = auto;
       set local enable_seqscan = on;
       execute format('select %s($1)', v_close_function) using v_run.workspace_id;
-    exception when query_canceled or others then
+    exception when query_canceled or assert_failure or others then
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;

@@ -187,7 +187,7 @@ begin
         update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
         where id = v_run_id;
       end if;
-    exception when query_canceled or others then
+    exception when query_canceled or assert_failure or others then
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;

@@ -183,7 +183,7 @@ begin
   perform 1 from public.sync_workspaces where id = p_page.workspace_id for no key update;
   v_is_sound := true;
   raise exception 'this was a trial';
-exception when others then
+exception when assert_failure or others then
   if v_is_sound then
     return v_page;
   end if;
@@ -239,7 +239,7 @@ begin
       end if;
       v_settled := sync.settle_chunks(v_decided);
       exit;
-    exception when others then
+    exception when assert_failure or others then
       if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
         get stacked diagnostics v_message = message_text;
         v_pages := array(

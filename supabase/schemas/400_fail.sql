@@ -122,7 +122,7 @@ begin
   if coalesce(jsonb_typeof(p_answer), 'null') = 'null' then
     return v_page;
   end if;
-  if (jsonb_typeof(p_answer) = 'object' and p_answer ->> 'status' ~ '^[1-5][0-9]{2}$'
+  if (jsonb_typeof(p_answer) = 'object' and p_answer ->> 'status' ~ '^[1-9][0-9]{2}$'
     and sync.are_headers(p_answer -> 'headers')
     and coalesce(jsonb_typeof(p_answer -> 'body'), 'null') in ('null', 'string')) is not true then
     raise exception using errcode = 'SY006', message = 'p_answer is not what came of a request',

@@ -93,6 +93,8 @@ comment on column sync.hint_state.last_push_error is
 'Why the last POST could not be handed to pg_net; null again after one that could.';
 insert into sync.hint_state default values;
 alter table sync.hint_state enable row level security;
+create trigger hint_state_stay before delete or truncate on sync.hint_state
+for each statement execute function sync.refuse_removal();
 
 create function sync.may_answer(p_answered_at timestamptz, p_posted_at timestamptz,
   p_held_at timestamptz) returns boolean

@@ -22,6 +22,8 @@ comment on column sync.heartbeats.last_error is
 'Of health: which parts of the last check failed and why, or why messages did not reach pg_net.';
 insert into sync.heartbeats (name, beat_at) values ('cron', sync.now()), ('health', sync.now());
 alter table sync.heartbeats enable row level security;
+create trigger heartbeats_stay before delete or truncate on sync.heartbeats
+for each statement execute function sync.refuse_removal();
 
 create function sync.beat(p_name text) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -276,11 +278,16 @@ begin
   if not sync.lock_engine_if_free('health') then
     return null;
   end if;
-  perform sync.watch_jobs();
+  -- Somebody's transaction may hold a job's row for hours. Within a sweep its limit holds.
+  perform set_config('lock_timeout', '1s', true) where current_setting('lock_timeout') = '0';
   foreach v_part in array
-    '{stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
+    '{watch_jobs,stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
   loop
     begin
+      if v_part = 'watch_jobs' then
+        perform sync.watch_jobs();
+        continue;
+      end if;
       v_causes := v_causes || case v_part
         when 'stale_causes' then array(select c from sync.stale_causes() as c)
         when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
@@ -307,7 +314,7 @@ comment on function sync.check_health() is
 $$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
 that fails is an alert and stops no other; until it works again nothing is resolved, as what it
 would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
-alerts.$$;
+alerts; it waits for none longer than 1 s.$$;
 
 create function sync.check_health_if_late() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

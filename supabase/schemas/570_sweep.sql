@@ -350,7 +350,7 @@ begin
     else
       perform sync.refresh_live_jobs();
     end if;
-  exception when query_canceled or others then
+  exception when query_canceled or assert_failure or others then
     if sqlstate = '57014' then
       perform sync.set_out_of_time();
     end if;

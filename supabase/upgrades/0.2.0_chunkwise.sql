@@ -634,6 +634,20 @@ begin
     'release', '0.2.0');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.refuse_removal()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception using errcode = 'SY018',
+    message = format('the engine needs every row of %s', tg_relid::regclass),
+    hint = case tg_table_name when 'sync_settings' then 'set_setting() changes one; docs/operations.md '
+      'has the values that they begin with.' else 'Nothing of it has to be removed, ever.' end;
+end; $function$;
+
+CREATE TRIGGER engine_locks_stay BEFORE DELETE OR TRUNCATE ON sync.engine_locks FOR EACH STATEMENT EXECUTE FUNCTION sync.refuse_removal();
+
 CREATE OR REPLACE FUNCTION sync.lock_engine_if_free(p_name text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -708,6 +722,8 @@ begin
 exception when data_exception or program_limit_exceeded or statement_too_complex then
   return null;
 end; $function$;
+
+CREATE TRIGGER sync_settings_stay BEFORE DELETE OR TRUNCATE ON public.sync_settings FOR EACH STATEMENT EXECUTE FUNCTION sync.refuse_removal();
 
 CREATE OR REPLACE FUNCTION sync.is_switched_on(p_name text)
  RETURNS boolean
@@ -1401,7 +1417,7 @@ AS $function$
     p_rule - '{status,text,header,path,is,class}'::text[] = '{}'
     and coalesce(p_rule -> 'class' in ('"page"', '"transient"', '"rate_limited"',
       '"permanent"'), false)
-    and (not p_rule ? 'status' or p_rule ->> 'status' ~ '^[1-5][0-9]{2}$'
+    and (not p_rule ? 'status' or p_rule ->> 'status' ~ '^[1-9][0-9]{2}$'
       and jsonb_typeof(p_rule -> 'status') in ('number', 'string'))
     and (p_rule ? 'text')::int + (p_rule ? 'header')::int + (p_rule ? 'path')::int = 1
     and case
@@ -1484,7 +1500,7 @@ begin
           or sync.is_path((sync.parse_url(v_text)).path, p_field.most)))
     when 'status classes' then not exists (
       select from jsonb_each_text(p_value) as c
-      where c.key !~ '^([1-5][0-9]{2}|[1-5]xx|other)$'
+      where c.key !~ '^([1-9][0-9]{2}|[1-9]xx|other)$'
         or coalesce(c.value, '') not in ('page', 'transient', 'rate_limited', 'permanent')
         or (c.key like '2%' and c.value = 'permanent')
         or (c.key = '2xx' and c.value <> 'page' and not jsonb_path_exists(p_value,
@@ -3368,6 +3384,8 @@ end; $function$;
 
 create policy run_parts_select_operator on sync.run_parts as permissive for select to authenticated using (( SELECT sync.is_operator() AS is_operator));
 
+CREATE TRIGGER sweep_state_stay BEFORE DELETE OR TRUNCATE ON sync.sweep_state FOR EACH STATEMENT EXECUTE FUNCTION sync.refuse_removal();
+
 CREATE OR REPLACE FUNCTION sync.refill_slots(p_run_id bigint)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4878,6 +4896,8 @@ begin
     select l.id from leveled as l order by l.level, l.ready_seq limit p_limit);
 end; $function$;
 
+CREATE TRIGGER echo_state_stay BEFORE DELETE OR TRUNCATE ON sync.echo_state FOR EACH STATEMENT EXECUTE FUNCTION sync.refuse_removal();
+
 CREATE OR REPLACE FUNCTION sync.send_echo()
  RETURNS bigint
  LANGUAGE plpgsql
@@ -5856,7 +5876,7 @@ begin
       execute format('select %s($1)', v_stream.apply_function) using array[v_record];
       v_is_taken := true;
       raise exception 'this was a trial';
-    exception when others then
+    exception when assert_failure or others then
       if not v_is_taken and sqlstate = p_sqlstate then
         return v_record.record_id;
       end if;
@@ -5999,7 +6019,7 @@ begin
   end if;
   v_page.verdict.code := case
     when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
-    when p_sqlstate ~ '^(2[23]|54|P0001)' and v_was_read then 'SY012'
+    when p_sqlstate ~ '^(2[23]|44|54|P000[14])' and v_was_read then 'SY012'
     when p_sqlstate ~ '^22' then 'SY011'
     else p_sqlstate end;
   v_page.verdict.message := concat_ws('. ',
@@ -6007,10 +6027,10 @@ begin
       when (v_page.verdict).code = 'SY012' then format('%s refuses record %s: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
-        case when p_sqlstate ~ '^(23|54|P0001)' then
+        case when p_sqlstate ~ '^(23|44|54|P000[14])' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
       when (v_page.verdict).code = 'SY011' then 'the body is not JSON'
-      when v_is_misfit then format('%s cannot be written: %s',
+      when v_was_read and (v_page.verdict).code !~ '^SY' then format('%s cannot be written: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
         rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.'))
       else rtrim(sync.mask_workspace_key(p_message, v_page.workspace_id), '.') end,
@@ -6137,7 +6157,7 @@ begin
   v_page.verdict.is_permanent := false;
   for v_given in select page from jsonb_array_elements(p_pages) as g (page) loop
     if (v_given ->> 'queue_id' ~ '^[0-9]{1,18}$' and v_given ->> 'lease_token' ~ '^[0-9]{1,18}$'
-      and v_given ->> 'status' ~ '^[1-5][0-9]{2}$'
+      and v_given ->> 'status' ~ '^[1-9][0-9]{2}$'
       and coalesce(v_given ->> 'duration_ms', '0') ~ '^[0-9]{1,15}$'
       and jsonb_typeof(v_given -> 'body') = 'string'
       and sync.are_headers(v_given -> 'headers')) is not true
@@ -6695,7 +6715,10 @@ begin
       when s.marks -> 'of' = sync.feed_identity(w, st) and j.kind <> 'audit'
         and (s.marks ->> 'full_scan_at')::timestamptz
           >= sync.now() - make_interval(days => st.full_scan_days)
-      then (s.marks ->> 'since')::timestamptz - make_interval(secs => st.since_overlap) end as since
+      -- Zero of many languages: no request can ask for a year before it.
+      then greatest((s.marks ->> 'since')::timestamptz, timestamptz '0001-01-01 00:00:00+00'
+        + make_interval(secs => st.since_overlap)) - make_interval(secs => st.since_overlap)
+      end as since
     from public.workspace_sync_runs as x
     join public.sync_streams as st on st.id = x.stream_id and sync.is_read_since(st)
     join public.sync_workspaces as w on w.id = x.workspace_id
@@ -6780,6 +6803,26 @@ begin
   return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.close_jobs(p_job_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_job_id uuid;
+begin
+  foreach v_job_id in array p_job_ids loop
+    begin
+      perform sync.close_job(v_job_id);
+    exception when assert_failure or others then
+      update public.workspace_sync_runs as r set close_error = sync.mask_secrets(sqlerrm)
+      from (select id from public.workspace_sync_runs where job_id = v_job_id
+      order by id for no key update skip locked) as free
+      where r.id = free.id;
+    end;
+  end loop;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.close_run(p_run_id bigint, p_status text, p_warning text)
  RETURNS void
  LANGUAGE plpgsql
@@ -6832,7 +6875,7 @@ begin
       set local plan_cache_mode = auto;
       set local enable_seqscan = on;
       execute format('select %s($1)', v_close_function) using v_run.workspace_id;
-    exception when query_canceled or others then
+    exception when query_canceled or assert_failure or others then
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;
@@ -10853,7 +10896,7 @@ begin
         update public.workspace_sync_runs set close_error = null, is_slow_to_close = false
         where id = v_run_id;
       end if;
-    exception when query_canceled or others then
+    exception when query_canceled or assert_failure or others then
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;
@@ -12030,7 +12073,7 @@ begin
   perform 1 from public.sync_workspaces where id = p_page.workspace_id for no key update;
   v_is_sound := true;
   raise exception 'this was a trial';
-exception when others then
+exception when assert_failure or others then
   if v_is_sound then
     return v_page;
   end if;
@@ -12087,7 +12130,7 @@ begin
       end if;
       v_settled := sync.settle_chunks(v_decided);
       exit;
-    exception when others then
+    exception when assert_failure or others then
       if v_attempt = 2 and sync.is_own_trouble(sqlstate) then
         get stacked diagnostics v_message = message_text;
         v_pages := array(
@@ -12250,7 +12293,7 @@ begin
   if coalesce(jsonb_typeof(p_answer), 'null') = 'null' then
     return v_page;
   end if;
-  if (jsonb_typeof(p_answer) = 'object' and p_answer ->> 'status' ~ '^[1-5][0-9]{2}$'
+  if (jsonb_typeof(p_answer) = 'object' and p_answer ->> 'status' ~ '^[1-9][0-9]{2}$'
     and sync.are_headers(p_answer -> 'headers')
     and coalesce(jsonb_typeof(p_answer -> 'body'), 'null') in ('null', 'string')) is not true then
     raise exception using errcode = 'SY006', message = 'p_answer is not what came of a request',
@@ -13356,6 +13399,8 @@ begin
   return null;
 end; $function$;
 
+CREATE TRIGGER hint_state_stay BEFORE DELETE OR TRUNCATE ON sync.hint_state FOR EACH STATEMENT EXECUTE FUNCTION sync.refuse_removal();
+
 CREATE OR REPLACE FUNCTION sync.push_chunks(p_queue_ids bigint[])
  RETURNS integer
  LANGUAGE plpgsql
@@ -13922,6 +13967,8 @@ exception when others then
   update sync.heartbeats set last_error = sync.mask_secrets(sqlerrm) where name = 'health';
 end; $function$;
 
+CREATE TRIGGER heartbeats_stay BEFORE DELETE OR TRUNCATE ON sync.heartbeats FOR EACH STATEMENT EXECUTE FUNCTION sync.refuse_removal();
+
 CREATE OR REPLACE FUNCTION sync.why_stalled(p_job_id uuid)
  RETURNS text
  LANGUAGE sql
@@ -14117,11 +14164,16 @@ begin
   if not sync.lock_engine_if_free('health') then
     return null;
   end if;
-  perform sync.watch_jobs();
+  -- Somebody's transaction may hold a job's row for hours. Within a sweep its limit holds.
+  perform set_config('lock_timeout', '1s', true) where current_setting('lock_timeout') = '0';
   foreach v_part in array
-    '{stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
+    '{watch_jobs,stale_causes,workspace_causes,job_causes,engine_causes,cron_causes}'::text[]
   loop
     begin
+      if v_part = 'watch_jobs' then
+        perform sync.watch_jobs();
+        continue;
+      end if;
       v_causes := v_causes || case v_part
         when 'stale_causes' then array(select c from sync.stale_causes() as c)
         when 'workspace_causes' then array(select c from sync.workspace_causes() as c)
@@ -14797,7 +14849,7 @@ begin
     else
       perform sync.refresh_live_jobs();
     end if;
-  exception when query_canceled or others then
+  exception when query_canceled or assert_failure or others then
     if sqlstate = '57014' then
       perform sync.set_out_of_time();
     end if;
@@ -15297,6 +15349,9 @@ end; $put_back$;
 
 comment on function public.chunkwise_version() is 'What a worker asks before its first claim, and every claim says again: it may have been upgraded
 meanwhile. Returns: {"schema_version", "protocol_version", "release"}.';
+
+comment on function sync.refuse_removal() is 'Trigger: without rows that were there from the beginning everything would stand still. Raises:
+SY018.';
 
 comment on function sync.lock_engine_if_free(text) is 'Hold one of the engine''s locks until the transaction ends, unless another holds it. Returns:
 whether it is held. Locks: its row, by SKIP LOCKED.';
@@ -17125,6 +17180,11 @@ said that it is open.';
 comment on function sync.collect_delivery_answers(text) is 'Read what pg_net says of the messages sent. An answer is one to a message if it has its number,
 comes from the same queue, and came while pg_net had the message or soon after.';
 
+comment on function sync.check_health() is 'Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
+that fails is an alert and stops no other; until it works again nothing is resolved, as what it
+would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
+alerts; it waits for none longer than 1 s.';
+
 comment on type sync.fleet_row is 'A workspace and stream as the dashboard shows it. state: what it is in a word; tone: fresh,
 working, waiting, wrong (somebody has to act) or off; severity: worst first; reason and remedy in
 words; act: what an operator can press (sync, retry, resume, approve, command).';
@@ -17190,6 +17250,8 @@ without a lease also "reason": not_found, not_pending, not_due, paused, budget, 
 (the worker holds, or empties itself for, a chunk that must be alone), and "look_again_ms" when it
 pays to ask for it again. Raises: SY006 bad worker id, SY016 wrong isolation. Locks: the worker''s
 row and the queue row by SKIP LOCKED, then its budget.';
+
+revoke all on function sync.refuse_removal() from public, anon, authenticated, service_role;
 
 revoke all on function sync.lock_engine_if_free(text) from public, anon, authenticated, service_role;
 

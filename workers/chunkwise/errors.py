@@ -152,11 +152,14 @@ def _from_status(status: int, message: str, hint: str | None) -> ChunkwiseError:
 def _json_object(body: bytes) -> dict[str, object]:
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or deeper than can be read
         return {}
     return answer if isinstance(answer, dict) else {}
 
 
 def _text(answer: dict[str, object], name: str) -> str | None:
     value = answer.get(name)
-    return value if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    # Half a pair of surrogates could neither be logged nor handed on.
+    return value.encode("utf-8", "replace").decode()

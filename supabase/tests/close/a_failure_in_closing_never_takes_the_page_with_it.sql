@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(8);
+select plan(10);
 
 select tests.workspace('acme');
 select tests.serve('acme', 1, 2);
@@ -29,7 +29,19 @@ select results_eq($$select r.status, r.close_error, r.distinct_ids, j.status
   $$values ('completed', null::text, 2::bigint, 'completed')$$, 'and closes it when it can');
 select is((select count(*) from public.chunk_events), 1::bigint, 'the page was applied once');
 
--- A time limit is caught by no "when others".
+-- What "assert" raises and a time limit are caught by no "when others".
+create function tests.assert() returns trigger language plpgsql as $$
+begin
+  assert false, 'nothing is registered here';
+end; $$;
+create trigger refuse before insert or update on public.sync_workspace_streams
+for each row execute function tests.assert();
+select tests.start('acme');
+select is(tests.complete(l), 'completed', 'neither does what a trigger asserts')
+from tests.claim() as l;
+select lives_ok('select cleanup_stuck_chunks()', 'nor does that stop a sweep');
+drop trigger refuse on public.sync_workspace_streams;
+select cleanup_stuck_chunks();
 create trigger refuse before insert or update on public.sync_workspace_streams
 for each row execute function tests.refuse();
 select set_config('tests.sqlstate', '57014', true);

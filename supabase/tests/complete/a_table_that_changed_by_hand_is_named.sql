@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(16);
+select plan(18);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null}');
 select declare_stream('{"source_name": "crm", "stream_name": "people", "path": "/people",
@@ -28,6 +28,30 @@ select ok(answer @> '{"code": "SY012", "outcome": "failed"}'
   'what a trigger refuses is named with its table and record')
 from tests.answered() as answer;
 select is_empty('select 1 from synced.crm_people', 'nothing of the page was written');
+drop trigger refuse on synced.crm_people;
+
+create or replace function tests.refuse() returns trigger language plpgsql as $$
+begin
+  assert new.id <> 2, 'nobody is called that';
+  return new;
+end; $$;
+create trigger refuse before insert on synced.crm_people for each row
+execute function tests.refuse();
+select tests.start('acme');
+select ok(answer @> '{"code": "SY012", "outcome": "failed"}'
+  and answer ->> 'message' like 'synced.crm\_people refuses record 2: nobody is called that. %',
+  'so is what it asserts')
+from tests.answered() as answer;
+create or replace function tests.refuse() returns trigger language plpgsql as $$
+begin
+  raise exception using errcode = 'U0001', message = 'closed on Sundays';
+end; $$;
+select tests.start('acme');
+select ok(answer @> '{"code": "U0001", "outcome": "retry"}'
+  and answer ->> 'message' like 'synced.crm\_people cannot be written: closed on Sundays%',
+  'an error of any other class is tried again, and the table is named')
+from tests.answered() as answer;
+select cancel_sync_job(id) from public.polling_job_status where status = 'running';
 drop trigger refuse on synced.crm_people;
 
 -- One that lets a record vanish is no other: completed would say that it is here.

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(10);
+select plan(22);
 
 select tests.workspace('acme', 2);
 select tests.serve('acme', 1, 2, 3, 4, 5, 6, 7);
@@ -28,6 +28,12 @@ select throws_ok($$
     max_concurrency) select job_id, workspace_id, stream_id, 1
   from public.workspace_sync_runs
 $$, '23505', null, 'two live runs of one workspace and stream');
+
+-- Without any of these everything would stand still, without a word.
+select throws_ok(format('%s %s', verb, state), 'SY018', null, format('%s %s', verb, state))
+from unnest('{public.sync_settings,sync.sweep_state,sync.hint_state,sync.echo_state,
+  sync.engine_locks,sync.heartbeats}'::text[]) as state, unnest('{delete from,truncate}'::text[])
+  as verb;
 
 select * from finish();
 rollback;

@@ -1,9 +1,9 @@
 begin;
 \ir ../support/setup.psql
-select plan(18);
+select plan(21);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null, "max_in_flight": null,
-  "status_classes": {"418": "transient"}, "class_rules": [
+  "status_classes": {"418": "transient", "999": "rate_limited"}, "class_rules": [
     {"status": 403, "header": "X-RateLimit-Remaining", "is": "0", "class": "rate_limited"},
     {"status": 403, "text": "try again", "class": "transient"},
     {"status": 404, "text": "no results", "class": "page"},
@@ -45,6 +45,9 @@ from (values
   ('transient', '{"status": 401, "body": ""}', 'failed'),
   ('permanent', '{"status": 418, "body": ""}', 'retry'),
   ('permanent', '{"status": 429, "body": ""}', 'delayed'),
+  ('permanent', '{"status": 999, "body": ""}', 'delayed'),
+  ('permanent', '{"status": 600, "headers": {}, "body": "{}"}', 'failed'),
+  ('page', '{"status": 707, "body": "[]"}', 'failed SY010'),
   ('rate_limited', '{"status": 500, "body": ""}', 'retry'),
   ('permanent', '{"status": 304, "headers": {}, "body": ""}', 'retry'),
   ('permanent', '{"status": 200, "headers": {}}', 'failed'),

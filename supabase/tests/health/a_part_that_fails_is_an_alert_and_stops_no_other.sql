@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(7);
+select plan(8);
 
 create function tests.open_alerts() returns table (kind text, subject text) language sql as $$
   select kind, subject from public.sync_alerts where resolved_at is null order by kind, subject;
@@ -33,6 +33,12 @@ select results_eq('select * from tests.open_alerts()', $$values ('key_refused', 
   'what is gone is resolved');
 select is((select last_error from sync.heartbeats where name = 'health'), null,
   'and nothing is noted');
+
+create or replace function sync.watch_jobs() returns void language plpgsql as $$
+begin
+  raise exception using errcode = 'lock_not_available', message = 'somebody holds a job';
+end; $$;
+select is(sync.check_health(), 2, 'also where live jobs cannot be looked at');
 
 select * from finish();
 rollback;

@@ -1,7 +1,7 @@
 begin;
 \ir ../support/setup.psql
 \ir ../support/lists.psql
-select plan(30);
+select plan(33);
 
 create function tests.change(p_id bigint, p_ago interval) returns void language sql as $$
   update tests.items set key = (select max(key) + 1 from tests.items),
@@ -97,6 +97,25 @@ select is((tests.last_run()).deletions_waiting, 11::bigint, 'what it shows is no
 select is((public.approve_deletions((tests.last_run()).id) ->> 'deleted')::int, 11,
   'the others wait for an approval of the newest run');
 select is(tests.ids_here(), tests.ids_there(), 'and go then');
+
+-- Zero of many languages, and the first moment of Postgres: a year before the first would be read
+-- as one after it, or be none.
+create function tests.asked_since(p_time text) returns text language plpgsql as $$
+begin
+  update tests.items set fields = fields || jsonb_build_object('changed', p_time, 'n', random());
+  perform request_full_scan('items', 'acme');
+  perform tests.sync_list();
+  perform tests.advance('1 hour');
+  perform tests.sync_list();
+  return (tests.last_run()).status || ' ' || ((tests.last_run()).reading ->> 'since');
+end; $$;
+set local timezone = 'UTC';
+select is(tests.asked_since('0001-01-01T00:00:00Z'), 'completed 0001-01-01T00:00:00+00:00',
+  'no request asks for a year before the first');
+select is(tests.asked_since('4714-11-24 00:00:00+00 BC'), 'completed 0001-01-01T00:00:00+00:00',
+  'whatever a record says');
+select is(tests.asked_since('2026-01-01T00:01:00Z'), 'completed 2026-01-01T00:00:00+00:00',
+  'and of any later time the overlap is taken');
 
 select * from finish();
 rollback;

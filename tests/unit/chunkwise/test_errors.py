@@ -43,6 +43,8 @@ def postgrest(code: str | None, message: str = "m", hint: str | None = "h") -> b
         (500, b'{"code": 500, "message": "no upstream"}', errors.UnavailableError),
         (530, b'{"code": "origin_dns_error"}', errors.UnavailableError),
         (429, b"", errors.UnavailableError),
+        (502, b"[" * 100_000, errors.UnavailableError),
+        (500, b'{"code": ' + b"9" * 5000 + b"}", errors.UnavailableError),
     ],
 )
 def test_the_code_decides(status: int, body: bytes, error: type[errors.ChunkwiseError]) -> None:
@@ -62,6 +64,12 @@ def test_an_answer_that_is_no_postgrest_error_keeps_its_status() -> None:
 
     assert type(error) is errors.DatabaseError
     assert (error.code, error.message) == ("404", "HTTP 404 without a PostgREST error")
+
+
+def test_what_it_says_can_be_handed_on() -> None:
+    error = errors.from_answer(400, b'{"code": "P0001", "message": "half \\ud83d", "hint": "a"}')
+
+    assert (error.message, error.hint) == ("half ?", "a")
 
 
 def test_log_fields_are_those_that_are_known() -> None:

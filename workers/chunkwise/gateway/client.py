@@ -393,7 +393,7 @@ class Gateway:
             return response.json()
         except httpx.RequestError as error:
             raise self._no_answer(error) from None
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or deeper than can be read
             return None
 
     async def _execute(self, query: _Query) -> object:
@@ -406,6 +406,11 @@ class Gateway:
             raise self._no_answer(error) from None
         except APIError as error:
             raise errors.DatabaseError(error.message or "refused", error.hint, error.code) from None
+        except (ValueError, RecursionError) as error:
+            raise errors.ProtocolError(
+                f"an answer cannot be read as JSON: {type(error).__name__}",
+                "SUPABASE_URL must point at a Supabase project with Chunkwise's migrations.",
+            ) from None
 
     def _no_answer(self, error: httpx.RequestError) -> errors.UnavailableError:
         text = foreign(str(error), [Secret(self._client.supabase_key)]) or type(error).__name__

@@ -16,6 +16,7 @@ from typing import Final
 from chunkwise.errors import (
     ChunkwiseError,
     LeaseLostError,
+    ProtocolError,
     UnavailableError,
     VersionMismatchError,
 )
@@ -250,8 +251,9 @@ class HandOver:
 
 
 def _failure_of(error: ChunkwiseError) -> Failure:
-    """Trouble of the database's own is no attempt of the chunk: SQL tells whether it is its own."""
-    if not isinstance(error, _StuckError):
+    """Trouble of the database's own is no attempt of the chunk: SQL tells whether it is its own.
+    Nor is an answer that no database gives: something else may stand before it for a while."""
+    if not isinstance(error, _StuckError | ProtocolError):
         return Failure("transient", f"the page was refused: {error.message}")
     known = f"{error.code}: " if error.code and len(error.code) == SQLSTATE_LENGTH else ""
     return Failure("postponed", known + error.message)

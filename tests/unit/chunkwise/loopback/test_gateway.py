@@ -121,6 +121,27 @@ async def test_an_answer_that_cannot_be_read_names_the_function_and_the_field(
     assert raised.value.hint
 
 
+UNREADABLE = {
+    "html": b"<html>",
+    "nothing": b"",
+    "no text": b"\xff\xfe{",
+    "a list": b"[]",
+    "deeper than can be read": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "a number longer than can be read": b'{"leases": ' + b"9" * 5000 + b"}",
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("function", CALLS)
+async def test_whatever_a_call_is_answered_it_is_an_error_of_ours(
+    gateway: Gateway, server: Server, function: str, body: bytes
+) -> None:
+    server.answer = reply(body, headers=JSON)
+
+    with pytest.raises(errors.ProtocolError):
+        await CALLS[function](gateway)
+
+
 def by_function(server: Server, **answers: Answer) -> Answer:
     """What each function is answered; no other is known to PostgREST, nor any table."""
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 from chunkwise.gateway.client import Gateway
 from chunkwise.gateway.protocol import Outcome, Page
 from chunkwise.secret import Secret
@@ -13,6 +15,9 @@ from loopback.server import Server, reply
 
 REFUSED = json.dumps({"code": "SY006", "message": "bad page", "details": None, "hint": None})
 RETRIED = json.dumps({"queue_id": 1, "outcome": "retry", "blocked_budgets": []})
+OUT_OF_TIME = json.dumps(
+    {"code": "57014", "message": "canceling statement", "details": None, "hint": None}
+)
 CLOSE = "Content-Type: application/json\r\nConnection: close\r\n"
 
 
@@ -82,36 +87,42 @@ async def test_pages_for_another_protocol_are_given_up_and_not_failed(server: Se
     assert asked == ["complete_chunk_jobs_safe", "chunkwise_version"]
 
 
-async def test_a_page_that_the_database_has_no_time_for_is_postponed() -> None:
+@pytest.mark.parametrize(
+    ("status_of_two", "answer_of_two", "said"),
+    [
+        ("500 Internal Server Error", OUT_OF_TIME, "57014: "),
+        ("200 OK", "<html>", "complete_chunk_jobs_safe answered"),
+    ],
+    ids=["out of time", "another answers in its place"],
+)
+async def test_a_page_that_the_database_does_not_take_is_postponed(
+    status_of_two: str, answer_of_two: str, said: str
+) -> None:
     """The call is halved until the page stands alone; what it costs is for SQL to say."""
     failed: list[dict[str, object]] = []
     completed: list[list[int]] = []
-    out_of_time: dict[str, object] = {
-        "code": "57014",
-        "message": "canceling statement",
-        "details": None,
-        "hint": None,
-    }
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         size = int(head.split("content-length: ")[1].split("\r\n")[0])
         arguments = json.loads(await reader.readexactly(size))
         status = "200 OK"
-        answer: dict[str, object]
         if "p_pages" in arguments:
             ids = [page["queue_id"] for page in arguments["p_pages"]]
-            answer = {"outcomes": [{"queue_id": each, "outcome": "completed"} for each in ids]}
+            outcomes = [{"queue_id": each, "outcome": "completed"} for each in ids]
+            text = json.dumps({"outcomes": outcomes})
             if 2 in ids:
-                status, answer = "500 Internal Server Error", out_of_time
+                status, text = status_of_two, answer_of_two
             else:
                 completed.append(ids)
         elif "p_leases" in arguments:
-            answer = {"lease_ms": 20000, "lost": [], "cancelled": [], "blocked_budgets": []}
-        else:
+            text = json.dumps({"lease_ms": 20000, "lost": [], "cancelled": []})
+        elif "p_error_class" in arguments:
             failed.append(arguments)
-            answer = {"queue_id": 2, "outcome": "postponed", "blocked_budgets": []}
-        await reply(json.dumps(answer).encode(), status, CLOSE)(writer)
+            text = json.dumps({"queue_id": 2, "outcome": "postponed"})
+        else:
+            text = json.dumps({"schema_version": 1, "protocol_version": 2})
+        await reply(text.encode(), status, CLOSE)(writer)
         await writer.drain()
         writer.close()
 
@@ -138,7 +149,7 @@ async def test_a_page_that_the_database_has_no_time_for_is_postponed() -> None:
         1: "completed", 2: "postponed", 3: "completed", 4: "completed",
     }  # fmt: skip
     assert [failure["p_error_class"] for failure in failed] == ["postponed"]
-    assert str(failed[0]["p_error_message"]).startswith("57014: ")
+    assert str(failed[0]["p_error_message"]).startswith(said)
 
 
 async def test_a_call_that_waits_holds_up_no_other_workspace() -> None:
