@@ -144,6 +144,19 @@ comment on function sync.mended(text) is
 $$Returns: a JSON text in which what Postgres cannot store, U+0000 and half a pair of surrogates, is
 U+FFFD.$$;
 
+create function sync.without_huge_numbers(p_body text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+  select string_agg(case when starts_with(m.match[1], '"') then m.match[1] else
+    regexp_replace(m.match[1], '-?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]{5,}', '"\\ufffd"', 'g') end, ''
+    order by m.n)
+  -- A string, or all up to the next one.
+  from regexp_matches(p_body, '"(?:[^"\\]|\\.)*"|[^"]+|"', 'g') with ordinality as m (match, n);
+$$;
+comment on function sync.without_huge_numbers(text) is
+$$Returns: a JSON text in which numbers with an exponent of five digits, of which Postgres stores
+few, are the text U+FFFD.$$;
+
 create function sync.read_json(p_page sync.page_in_hand) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
@@ -157,8 +170,13 @@ begin
   end if;
   begin
     v_page.answer := v_page.body::jsonb;
-  exception when invalid_text_representation or untranslatable_character then
-    v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body) end;
+  exception when invalid_text_representation or untranslatable_character
+    or numeric_value_out_of_range then
+    v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body)
+      else v_page.body end;
+    if v_mended ~* 'e[+-]?[0-9]{5}' then
+      v_mended := sync.without_huge_numbers(v_mended);
+    end if;
     if (v_mended <> v_page.body) is not true then
       raise;
     end if;
@@ -169,7 +187,7 @@ begin
 end; $$;
 comment on function sync.read_json(sync.page_in_hand) is
 $$Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
-Raises: 22P02 not JSON.$$;
+Raises: 22P02 not JSON, 22003 a number that cannot be mended.$$;
 
 create function sync.require_records(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns void
@@ -359,7 +377,8 @@ cannot be read is null, one without a zone is UTC.$$;
 
 revoke all on function
   sync.refuse_shape, sync.count_at, sync.count_in, sync.page_number_in,
-  sync.record_time, sync.cursor_at, sync.mended, sync.read_json, sync.require_records,
+  sync.record_time, sync.cursor_at, sync.mended,
+  sync.without_huge_numbers, sync.read_json, sync.require_records,
   sync.require_own_error, sync.content_class, sync.require_page, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;

@@ -181,7 +181,7 @@ begin
   v_page.verdict.code := case
     when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|44|54|P000[14])' and v_was_read then 'SY012'
-    when p_sqlstate ~ '^22' then 'SY011'
+    when p_sqlstate ~ '^(22|54001)' then 'SY011'
     else p_sqlstate end;
   v_page.verdict.message := concat_ws('. ',
     case
@@ -190,6 +190,7 @@ begin
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
         case when p_sqlstate ~ '^(23|44|54|P000[14])' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
+      when p_sqlstate = '54001' then 'the body is not JSON that can be read: it is nested too deep'
       when (v_page.verdict).code = 'SY011' then 'the body is not JSON'
       when v_was_read and (v_page.verdict).code !~ '^SY' then format('%s cannot be written: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),

@@ -5443,6 +5443,20 @@ begin
   return nullif(p_answer #>> p_path, '');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.without_huge_numbers(p_body text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+  select string_agg(case when starts_with(m.match[1], '"') then m.match[1] else
+    regexp_replace(m.match[1], '-?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]{5,}', '"\\ufffd"', 'g') end, ''
+    order by m.n)
+  -- A string, or all up to the next one.
+  from regexp_matches(p_body, '"(?:[^"\\]|\\.)*"|[^"]+|"', 'g') with ordinality as m (match, n);
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.read_json(p_page sync.page_in_hand)
  RETURNS sync.page_in_hand
  LANGUAGE plpgsql
@@ -5460,8 +5474,13 @@ begin
   end if;
   begin
     v_page.answer := v_page.body::jsonb;
-  exception when invalid_text_representation or untranslatable_character then
-    v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body) end;
+  exception when invalid_text_representation or untranslatable_character
+    or numeric_value_out_of_range then
+    v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body)
+      else v_page.body end;
+    if v_mended ~* 'e[+-]?[0-9]{5}' then
+      v_mended := sync.without_huge_numbers(v_mended);
+    end if;
     if (v_mended <> v_page.body) is not true then
       raise;
     end if;
@@ -6020,7 +6039,7 @@ begin
   v_page.verdict.code := case
     when p_sqlstate in ('SY010', 'SY013', 'SY024') then p_sqlstate
     when p_sqlstate ~ '^(2[23]|44|54|P000[14])' and v_was_read then 'SY012'
-    when p_sqlstate ~ '^22' then 'SY011'
+    when p_sqlstate ~ '^(22|54001)' then 'SY011'
     else p_sqlstate end;
   v_page.verdict.message := concat_ws('. ',
     case
@@ -6029,6 +6048,7 @@ begin
         coalesce(sync.find_refused_record(v_page, p_sqlstate), 'of page ' || v_page.page),
         case when p_sqlstate ~ '^(23|44|54|P000[14])' then
           sync.mask_workspace_key(p_message, v_page.workspace_id) else p_sqlstate end)
+      when p_sqlstate = '54001' then 'the body is not JSON that can be read: it is nested too deep'
       when (v_page.verdict).code = 'SY011' then 'the body is not JSON'
       when v_was_read and (v_page.verdict).code !~ '^SY' then format('%s cannot be written: %s',
         (select target_table from public.sync_streams where id = v_page.stream_id),
@@ -16137,8 +16157,11 @@ comment on function sync.count_at(jsonb,text[]) is 'Returns: the same, where one
 
 comment on function sync.page_number_in(jsonb,text[]) is 'Returns: the number of a page at a path, 1 or more; null if none stands there.';
 
+comment on function sync.without_huge_numbers(text) is 'Returns: a JSON text in which numbers with an exponent of five digits, of which Postgres stores
+few, are the text U+FFFD.';
+
 comment on function sync.read_json(sync.page_in_hand) is 'Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
-Raises: 22P02 not JSON.';
+Raises: 22P02 not JSON, 22003 a number that cannot be mended.';
 
 comment on function sync.require_records(sync.page_in_hand,public.sync_streams) is 'Raises: SY010 unless what was found is a list of records with usable ids.';
 
@@ -17565,6 +17588,8 @@ revoke all on function sync.refuse_shape(text,text) from public, anon, authentic
 revoke all on function sync.count_in(jsonb,text[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.page_number_in(jsonb,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.without_huge_numbers(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.read_json(sync.page_in_hand) from public, anon, authenticated, service_role;
 

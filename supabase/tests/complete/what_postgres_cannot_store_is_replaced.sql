@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(21);
+select plan(25);
 
 select is(sync.mended(given), mended, given) from (values
   ('"a\u0000b\u0000\u0000"', '"a\ufffdb\ufffd\ufffd"'),
@@ -53,7 +53,21 @@ select is_empty('select 1 from public.synced_records', 'nothing of it is written
 select tests.start('zen');
 select is(tests.complete(l, U&'{"data": [{"id": "\FFFD"}], "meta": {"total": 1, "last_page": 1}}'),
   'completed', 'an API''s own U+FFFD is a character like any other') from tests.claim() as l;
+
+-- A number of more digits than Postgres stores.
+select is(sync.without_huge_numbers(
+  '{"a": [-1.5E+200000,1e-20000, 1e400], "b": "1e200000 \" 1e200000", "c": 1e200000}'),
+  '{"a": ["\ufffd","\ufffd", 1e400], "b": "1e200000 \" 1e200000", "c": "\ufffd"}',
+  'numbers that no text holds');
+select is(tests.sync_body(replace(tests.bad_name('1e200000'), '"daily_limit": 20',
+  '"daily_limit": 1e200000')), 'completed', 'nor does a number keep a page from completing');
+select results_eq($$select id, name, daily_limit, raw ->> 'daily_limit' from sync.sender_emails
+  order by id$$, $$values (1::bigint, 'Account 1', null::bigint, U&'\FFFD'),
+    (2, '1e200000', null, U&'\FFFD')$$, 'it is null in its column');
 select is(tests.sync_body('<html>\u0000</html>'), 'retry', 'what is no JSON stays none');
+select tests.advance('10 minutes');
+select is((tests.complete(l, repeat('[', 100000))), 'retry',
+  'nor is what is too deep to be read') from tests.claim() as l;
 
 select * from finish();
 rollback;
