@@ -8845,7 +8845,7 @@ $$For a lease that has ended. Returns: what its holder was told, or refused (SY0
 it.$$;
 
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
   -- Apart: to lock rows that are joined with pages would sort each page's body with its row.
   v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
@@ -8937,8 +8937,8 @@ comment on function sync.fence(sync.page_in_hand[]) is
 $$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
 any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
 have to, because their stream was declared anew.
-Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
-by id.$$;
+Returns: the pages; those still to be applied have no outcome. Raises: SY016, 55P03 if another holds
+one of the chunks for over 500 ms. Locks: the queue rows, by id.$$;
 
 create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -14377,6 +14377,8 @@ begin
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;
+      -- A time limit goes off once: what waits after it would wait without an end.
+      perform set_config('lock_timeout', '1s', true) where current_setting('lock_timeout') = '0';
       update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
         is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
       where id = v_run_id;

@@ -88,7 +88,7 @@ $$For a lease that has ended. Returns: what its holder was told, or refused (SY0
 it.$$;
 
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
   -- Apart: to lock rows that are joined with pages would sort each page's body with its row.
   v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
@@ -180,8 +180,8 @@ comment on function sync.fence(sync.page_in_hand[]) is
 $$Lock the chunks and check the leases, deadline included, so that a late worker is refused before
 any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
 have to, because their stream was declared anew.
-Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
-by id.$$;
+Returns: the pages; those still to be applied have no outcome. Raises: SY016, 55P03 if another holds
+one of the chunks for over 500 ms. Locks: the queue rows, by id.$$;
 
 create function sync.outcome_of(p_page sync.page_in_hand) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

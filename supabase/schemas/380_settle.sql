@@ -191,6 +191,8 @@ begin
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;
+      -- A time limit goes off once: what waits after it would wait without an end.
+      perform set_config('lock_timeout', '1s', true) where current_setting('lock_timeout') = '0';
       update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
         is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
       where id = v_run_id;

@@ -6236,6 +6236,7 @@ CREATE OR REPLACE FUNCTION sync.fence(p_pages sync.page_in_hand[])
  RETURNS sync.page_in_hand[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '500ms'
 AS $function$
 declare
   -- Apart: to lock rows that are joined with pages would sort each page's body with its row.
@@ -10920,6 +10921,8 @@ begin
       if sqlstate = '57014' then
         perform sync.set_out_of_time();
       end if;
+      -- A time limit goes off once: what waits after it would wait without an end.
+      perform set_config('lock_timeout', '1s', true) where current_setting('lock_timeout') = '0';
       update public.workspace_sync_runs set close_error = sync.mask_secrets(sqlerrm),
         is_slow_to_close = is_slow_to_close or (sqlstate = '57014' and v_is_in_time)
       where id = v_run_id;
@@ -16284,8 +16287,8 @@ it.';
 comment on function sync.fence(sync.page_in_hand[]) is 'Lock the chunks and check the leases, deadline included, so that a late worker is refused before
 any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
 have to, because their stream was declared anew.
-Returns: the pages; those still to be applied have no outcome. Raises: SY016. Locks: the queue rows,
-by id.';
+Returns: the pages; those still to be applied have no outcome. Raises: SY016, 55P03 if another holds
+one of the chunks for over 500 ms. Locks: the queue rows, by id.';
 
 comment on function sync.outcome_of(sync.page_in_hand) is 'Returns: what the holder is told, see docs/worker-protocol.md.';
 

@@ -9,7 +9,7 @@ do $do$ begin
     '200 milliseconds', '90 seconds'), '1 second', '90 seconds');
 end $do$
 """
-WAITING = ("complete_pages", "fail_chunk", "lock_budgets")
+WAITING = ("fence", "complete_pages", "fail_chunk", "lock_budgets")
 
 
 @pytest.fixture

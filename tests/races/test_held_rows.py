@@ -1,7 +1,10 @@
 """Somebody holds rows, say in the SQL editor: who needs them waits, without an attempt, and nobody
 else does."""
 
+from contextlib import suppress
+
 import pytest
+from pg8000.exceptions import DatabaseError
 
 from tests.conftest import Connect
 from tests.support.accounts import Accounts
@@ -19,6 +22,55 @@ HELD = [
         "where r.status = 'running' and w.workspace_name = 'acme' for update of r"
     ),
 ]
+
+
+def test_cancel_ends_in_its_time_while_a_stream_is_held(
+    db: Db, new_worker: NewWorker, connect: Connect
+) -> None:
+    """What it writes of a run refers to the stream, also what it notes of a failure."""
+    register_workspaces(db, "acme")
+    sweep_only_when_asked(db)
+    worker, editor = new_worker(), connect()
+    accounts = {"acme": Accounts.on_pages(4)}
+    job_id = worker.start_past_page_one(accounts)
+    with editor.transaction():
+        editor.run("select 1 from sync_streams for update")
+        worker.db.run("set statement_timeout = '1s'")
+        with suppress(DatabaseError):
+            answer_of(in_background(lambda: worker.cancel(job_id)))
+        worker.db.run("reset statement_timeout")
+    assert_invariants(db)
+    if job_status(db, job_id) == "running":
+        worker.cancel(job_id)
+    worker.sweep()
+    assert job_status(db, job_id) == "cancelled"
+    assert_ended(db)
+
+
+def test_page_of_a_held_chunk_gives_the_others_back(
+    db: Db, new_worker: NewWorker, connect: Connect
+) -> None:
+    """The call says so in half a second: its halves, without that chunk, are completed."""
+    register_workspaces(db, "acme", "zen")
+    sweep_only_when_asked(db)
+    worker, editor = new_worker(), connect()
+    accounts = {"acme": Accounts([1]), "zen": Accounts([2])}
+    worker.start()
+    held, free = worker.claim()
+    pages = [(lease, accounts[lease.workspace].answer(lease.request)) for lease in (held, free)]
+    with editor.transaction():
+        editor.run(
+            "select 1 from chunk_processing_queue where id = :id for update", id=held.queue_id
+        )
+        with pytest.raises(DatabaseError, match="55P03"):
+            worker.complete_all(pages)
+        (outcome,) = worker.complete_all(pages[1:])
+        assert outcome["outcome"] == "completed"
+        assert_invariants(db)
+    (outcome,) = worker.complete_all(pages[:1])
+    assert outcome["outcome"] == "completed"
+    worker.drain(accounts)
+    assert_ended(db)
 
 
 @pytest.mark.parametrize("held", HELD)
@@ -65,6 +117,7 @@ def test_page_that_needs_them_is_postponed_and_others_are_completed(
     assert_ended(db)
 
 
+@pytest.mark.usefixtures("patient_calls")
 def test_heartbeat_waits_for_nobody(db: Db, new_worker: NewWorker, connect: Connect) -> None:
     """Of a chunk that is held, of one that a call waits for, and of one that a call has locked."""
     register_workspaces(db, "acme", "zen", "void")

@@ -38,8 +38,9 @@ LINGER_SECONDS: Final = 0.004
 # One page that always breaks its call must not hold up the others for the life of its lease.
 TRIES_WHILE_OTHERS_PASS: Final = 5
 SLOW_SECONDS: Final = 0.25
-# The statement's time limit: less at once takes less time.
-OUT_OF_TIME: Final = "57014"
+# The statement's time limit, and a chunk that somebody holds: less at once takes less time, and
+# others do not wait for it.
+TOO_MUCH_AT_ONCE: Final = ("57014", "55P03")
 SQLSTATE_LENGTH: Final = 5
 # Each that waits holds one of PostgREST's connections, of which there may be no more than ten.
 MOST_CALLS: Final = 6
@@ -182,7 +183,7 @@ class HandOver:
                 failures += 1
                 if all(held.expired for held, _ in batch):
                     raise
-                is_too_much = error.code == OUT_OF_TIME and len(batch) > 1
+                is_too_much = error.code in TOO_MUCH_AT_ONCE and len(batch) > 1
                 if is_too_much or (
                     failures >= TRIES_WHILE_OTHERS_PASS and self._gateway.answered_at > started
                 ):

@@ -15,8 +15,9 @@ from loopback.server import Server, reply
 
 REFUSED = json.dumps({"code": "SY006", "message": "bad page", "details": None, "hint": None})
 RETRIED = json.dumps({"queue_id": 1, "outcome": "retry", "blocked_budgets": []})
-OUT_OF_TIME = json.dumps(
-    {"code": "57014", "message": "canceling statement", "details": None, "hint": None}
+OUT_OF_TIME, HELD = (
+    json.dumps({"code": code, "message": "canceling statement", "details": None, "hint": None})
+    for code in ("57014", "55P03")
 )
 CLOSE = "Content-Type: application/json\r\nConnection: close\r\n"
 
@@ -91,9 +92,10 @@ async def test_pages_for_another_protocol_are_given_up_and_not_failed(server: Se
     ("status_of_two", "answer_of_two", "said"),
     [
         ("500 Internal Server Error", OUT_OF_TIME, "57014: "),
+        ("500 Internal Server Error", HELD, "55P03: "),
         ("200 OK", "<html>", "complete_chunk_jobs_safe answered"),
     ],
-    ids=["out of time", "another answers in its place"],
+    ids=["out of time", "held by another", "another answers in its place"],
 )
 async def test_a_page_that_the_database_does_not_take_is_postponed(
     status_of_two: str, answer_of_two: str, said: str
