@@ -880,15 +880,21 @@ declare
   v_text text := sync.as_bytes(p_text);
   v_once text;
   v_twice text;
+  v_by_url text;
+  v_by_json text;
+  v_by_html text;
 begin
   if v_text !~ '[%\\&]' then
     return array[v_text];
   end if;
   v_once := sync.resolved(v_text, v_any);
   v_twice := sync.resolved(v_once, v_any);
-  return array[v_text, sync.resolved(v_text, v_url),
-    sync.resolved(sync.resolved(v_text, v_url), v_url), sync.resolved(v_text, v_json),
-    sync.resolved(v_text, v_html), v_once, v_twice, sync.resolved(v_twice, v_any)];
+  v_by_url := sync.resolved(v_text, v_url);
+  v_by_json := sync.resolved(v_text, v_json);
+  v_by_html := sync.resolved(v_text, v_html);
+  return array[v_text, v_by_url, sync.resolved(v_by_url, v_url),
+    v_by_json, sync.resolved(v_by_json, v_json), v_by_html, sync.resolved(v_by_html, v_html),
+    v_once, v_twice, sync.resolved(v_twice, v_any)];
 end; $$;
 comment on function sync.readings(text) is
 $$Returns: the text, as bytes, and as it reads once what may be escapes of URLs, JSON and HTML in it

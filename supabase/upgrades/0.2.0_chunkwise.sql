@@ -759,6 +759,38 @@ begin
     else 'public' end;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.readings(p_text text)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_url constant text := '%[0-9A-Fa-f]{2}';
+  v_json constant text := '\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\.';
+  v_html constant text := '&#[0-9]{1,7};?|&#[xX][0-9A-Fa-f]{1,6};?|&[A-Za-z]{2,24};';
+  v_any constant text := v_url || '|' || v_json || '|' || v_html;
+  v_text text := sync.as_bytes(p_text);
+  v_once text;
+  v_twice text;
+  v_by_url text;
+  v_by_json text;
+  v_by_html text;
+begin
+  if v_text !~ '[%\\&]' then
+    return array[v_text];
+  end if;
+  v_once := sync.resolved(v_text, v_any);
+  v_twice := sync.resolved(v_once, v_any);
+  v_by_url := sync.resolved(v_text, v_url);
+  v_by_json := sync.resolved(v_text, v_json);
+  v_by_html := sync.resolved(v_text, v_html);
+  return array[v_text, v_by_url, sync.resolved(v_by_url, v_url),
+    v_by_json, sync.resolved(v_by_json, v_json), v_by_html, sync.resolved(v_by_html, v_html),
+    v_once, v_twice, sync.resolved(v_twice, v_any)];
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.strings_of(p_secret text)
  RETURNS SETOF text
  LANGUAGE plpgsql

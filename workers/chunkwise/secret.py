@@ -150,13 +150,11 @@ def _as_bytes(text: str) -> str:
 
 def _forms(text: str) -> set[str]:
     """The text, and as it reads once what may be escapes in it are resolved."""
-    by_url = _resolved(text, "url")
-    once = _resolved(text, "any")
-    twice = _resolved(once, "any")
-    return {
-        *(text, by_url, _resolved(by_url, "url"), _resolved(text, "json")),
-        *(_resolved(text, "html"), once, twice, _resolved(twice, "any")),
-    }
+    forms = {text}
+    for kind in _ESCAPES:
+        once = _resolved(text, kind)
+        forms |= {once, _resolved(once, kind)}
+    return {*forms, _resolved(_resolved(_resolved(text, "any"), "any"), "any")}
 
 
 def _resolved(text: str, kind: str) -> str:

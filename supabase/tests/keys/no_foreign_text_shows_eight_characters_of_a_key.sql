@@ -6,7 +6,8 @@ select plan(17);
 create temp table keys (key text primary key);
 insert into keys values
   ('12|abcdefgh-IJKL_mno.pqr+stu/vwx=yz'), ('a"b<c>d&e''f\g%h~i#j$k(l)m*n'),
-  ('p@ss word with blanks'), ('schlüssel-mit-ümlauten'), ('%41%42&amp;\u0041xyz');
+  ('p@ss word with blanks'), ('schlüssel-mit-ümlauten'), ('%41%42&amp;\u0041xyz'),
+  ('0000"%00');
 create temp view parts as
   select k.key, substr(k.key, place, size) as part
   from keys as k, generate_series(1, length(k.key) - 7) as place, unnest(array[8, 11]) as size;
@@ -33,6 +34,7 @@ create temp view spellings as
     ('upper-case hex', 'you sent ' || upper(encode(convert_to(p.part, 'UTF8'), 'hex'))),
     ('\u00xx', 'you sent ' || tests.each(p.part, '\u%s', 4)),
     ('a JSON string', jsonb_build_object('sent', p.part)::text),
+    ('a JSON string in one', to_jsonb(to_jsonb(p.part)::text)::text),
     ('percent-encoded', 'you sent ' || tests.percent(p.part)),
     ('lower-case percent-encoded', 'you sent ' || lower(tests.percent(p.part))),
     ('percent-encoded twice', 'you sent ' || replace(tests.percent(p.part), '%', '%25')),

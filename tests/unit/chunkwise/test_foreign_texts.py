@@ -94,6 +94,12 @@ def test_what_is_kept_is_printable(said: str) -> None:
     assert kept == "".join(each for each in kept if each.isprintable() or each not in "\n\t")
 
 
+@pytest.mark.parametrize("key", ['0000"%00', "00\\0&amp0", "%250000\\"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_key_that_looks_like_escapes_is_found_below_others(spelling: str, key: str) -> None:
+    assert foreign(SPELLINGS[spelling](key), [Secret(key)]) == WITHHELD
+
+
 def test_characters_that_are_not_seen_hide_no_key() -> None:
     hidden = "\u200b".join("planted-key")
     assert foreign(f"you sent {hidden}", [Secret("planted-key")]) == WITHHELD
