@@ -182,7 +182,7 @@ declare
 begin
   -- By the name's index, and not through all that were not removed.
   select case when removed_at is null then id end into v_workspace_id from public.sync_workspaces
-  where name_key = sync.name_key(p_workspace_name);
+  where name_key = (select sync.name_key(p_workspace_name));
   if v_workspace_id is null then
     raise exception using errcode = 'SY002', message = format('there is no workspace '
       '%L', p_workspace_name),

@@ -42,7 +42,7 @@ begin
   v_run_ids := array(
     select r.id from public.workspace_sync_runs as r
     join public.sync_workspaces as w on w.id = r.workspace_id
-    where w.name_key = sync.name_key(p_workspace_name)
+    where w.name_key = (select sync.name_key(p_workspace_name))
       and r.status = 'running'
     order by r.id for no key update of r);
   perform 1 from public.polling_job_status where id in (
@@ -153,11 +153,11 @@ begin
   insert into public.sync_workspaces (workspace_name, source_id, base_url, external_id)
   select v_name, sync.source_id_of(p_source), v_url, v_external_id
   where not exists (select 1 from public.sync_workspaces
-    where name_key = sync.name_key(v_name))
+    where name_key = (select sync.name_key(v_name)))
   on conflict (name_key) do nothing;
   v_is_new := found;
   select * into strict v_workspace from public.sync_workspaces
-  where name_key = sync.name_key(v_name) for no key update;
+  where name_key = (select sync.name_key(v_name)) for no key update;
   v_source_id := case when p_source is null then v_workspace.source_id
   else sync.source_id_of(p_source) end;
   v_is_moved := (v_source_id, v_url) is distinct
@@ -288,7 +288,7 @@ begin
   perform sync.require_service();
   v_run_ids := sync.lock_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
-  where name_key = sync.name_key(p_workspace_name) for update;
+  where name_key = (select sync.name_key(p_workspace_name)) for update;
   if v_workspace.id is null or (v_workspace.removed_at is not null
     and p_delete_records is not true) then
     perform sync.workspace_id_of(p_workspace_name);

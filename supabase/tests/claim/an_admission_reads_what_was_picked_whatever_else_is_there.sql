@@ -1,6 +1,7 @@
 begin;
 \ir ../support/setup.psql
 select plan(5);
+select tests.forget_statistics();
 
 select set_setting('sweep_interval_seconds', '3600');
 create function tests.fleet(p_first int, p_last int) returns void language plpgsql as $$

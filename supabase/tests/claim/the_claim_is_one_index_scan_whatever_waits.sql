@@ -1,6 +1,7 @@
 begin;
 \ir ../support/setup.psql
 select plan(10);
+select tests.forget_statistics();
 
 select tests.workspace('acme', 64);
 select set_setting('sweep_interval_seconds', '3600');

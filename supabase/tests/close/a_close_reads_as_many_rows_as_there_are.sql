@@ -1,6 +1,7 @@
 begin;
 \ir ../support/setup.psql
 select plan(6);
+select tests.forget_statistics();
 
 -- Nothing here was ever analyzed: what is read of the tables is what plans made without any
 -- knowledge of them read. Statistics of a table that is empty when a plan is made are the worst.

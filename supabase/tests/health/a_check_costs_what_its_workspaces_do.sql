@@ -1,6 +1,7 @@
 begin;
 \ir ../support/setup.psql
 select plan(3);
+select tests.forget_statistics();
 
 -- Never synced, registered long ago, and in tables that nobody has analyzed.
 create function tests.rows_of_a_check(p_workspaces int) returns bigint language plpgsql as $$

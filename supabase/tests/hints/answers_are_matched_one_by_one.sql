@@ -2,6 +2,7 @@ begin;
 \ir ../support/setup.psql
 \ir ../support/endpoints.psql
 select plan(3);
+select tests.forget_statistics();
 
 select register_worker_endpoint('https://one.example', 'token-of-endpoint-one');
 create function tests.rows_read_by_settling(p_hints int, p_answers int) returns bigint

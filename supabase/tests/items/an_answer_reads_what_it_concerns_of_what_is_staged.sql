@@ -1,6 +1,7 @@
 begin;
 \ir ../support/setup.psql
 select plan(3);
+select tests.forget_statistics();
 
 -- Nothing here was ever analyzed; 3,000 replies are staged, each with its own conversation.
 select tests.workspace('acme', 8);

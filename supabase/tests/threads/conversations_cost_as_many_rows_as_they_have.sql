@@ -1,6 +1,7 @@
 begin;
 \ir ../support/setup.psql
 select plan(10);
+select tests.forget_statistics();
 
 -- Nothing here was ever analyzed. Three workspaces, each twice as large as the one before: what is
 -- read may not grow much faster.
