@@ -4,9 +4,17 @@ from tests.support.db import Db
 
 # With how long a page that meets locks is tried alone, and all of them together.
 REHEARSAL = """
-do $do$ begin
-  execute replace(replace(pg_get_functiondef('sync.rehearse_pages'::regproc),
-    '200 milliseconds', '90 seconds'), '1 second', '90 seconds');
+do $do$ declare
+  v_text text = pg_get_functiondef('sync.rehearse_pages'::regproc);
+  v_limit text;
+begin
+  foreach v_limit in array array['200 milliseconds', '1 second'] loop
+    if strpos(v_text, v_limit) = 0 then
+      raise exception 'rehearse_pages() has no limit of %', v_limit;
+    end if;
+    v_text = replace(v_text, v_limit, '90 seconds');
+  end loop;
+  execute v_text;
 end $do$
 """
 WAITING = ("fence", "complete_pages", "fail_chunk", "lock_budgets")
