@@ -19404,10 +19404,12 @@ declare
   v_part text;
   v_causes sync.cause[] := array[]::sync.cause[];
   v_error text;
+  v_error_before text;
 begin
   if not sync.lock_engine_if_free('health') then
     return null;
   end if;
+  select last_error into v_error_before from sync.heartbeats where name = 'health';
   -- Somebody's transaction may hold a job's row for hours. Within a sweep its limit holds.
   perform set_config('lock_timeout', '1s', true) where current_setting('lock_timeout') = '0';
   foreach v_part in array
@@ -19425,7 +19427,10 @@ begin
         when 'engine_causes' then array(select c from sync.engine_causes() as c)
         else array(select c from sync.cron_causes() as c) end;
     exception when others then
-      v_causes := v_causes || row('check_failing', v_part, sqlerrm)::sync.cause;
+      -- A lock that others hold for a moment is nothing to wake anybody for.
+      if sqlstate <> '55P03' or strpos(v_error_before, v_part || ': ') > 0 then
+        v_causes := v_causes || row('check_failing', v_part, sqlerrm)::sync.cause;
+      end if;
       v_error := concat_ws('; ', v_error, format('%s: %s', v_part, sqlerrm));
     end;
   end loop;
@@ -19442,8 +19447,8 @@ begin
 end; $$;
 comment on function sync.check_health() is
 $$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
-that fails is an alert and stops no other; until it works again nothing is resolved, as what it
-would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
+that fails is an alert, for a lock that others hold the second time in a row, and stops no other;
+until it works again nothing is resolved, as what it would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
 alerts; it waits for none longer than 1 s.$$;
 
 create function sync.check_health_if_late() returns void

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(8);
+select plan(13);
 
 create function tests.open_alerts() returns table (kind text, subject text) language sql as $$
   select kind, subject from public.sync_alerts where resolved_at is null order by kind, subject;
@@ -34,11 +34,26 @@ select results_eq('select * from tests.open_alerts()', $$values ('key_refused', 
 select is((select last_error from sync.heartbeats where name = 'health'), null,
   'and nothing is noted');
 
+create function tests.alerts_of_watching() returns int language sql as $$
+  select count(*)::int from tests.open_alerts() where subject = 'watch_jobs';
+$$;
 create or replace function sync.watch_jobs() returns void language plpgsql as $$
 begin
   raise exception using errcode = 'lock_not_available', message = 'somebody holds a job';
 end; $$;
-select is(sync.check_health(), 2, 'also where live jobs cannot be looked at');
+select is(sync.check_health(), 1, 'live jobs that others hold for a moment are no cause');
+select is(tests.alerts_of_watching(), 0, 'nor an alert');
+select is((select last_error from sync.heartbeats where name = 'health'),
+  'watch_jobs: somebody holds a job', 'but noted');
+select is(sync.check_health(), 2, 'at the next check they are');
+select is(tests.alerts_of_watching(), 1, 'and an alert');
+update sync.heartbeats set last_error = null where name = 'health';
+
+create or replace function sync.watch_jobs() returns void language plpgsql as $$
+begin
+  raise exception 'broken';
+end; $$;
+select is(sync.check_health(), 2, 'one of another kind is at once');
 
 select * from finish();
 rollback;
