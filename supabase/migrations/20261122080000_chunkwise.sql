@@ -1463,7 +1463,8 @@ begin
     where name_key = new.name_key and id <> new.id) then
     raise exception using errcode = 'SY019',
       message = format('the name %L is taken', new.workspace_name),
-      hint = 'Names are compared without case; select workspace_name from sync_workspaces lists them.';
+      hint = 'Names are the same that a person reads alike, whatever their case, dashes and blanks: '
+        'select workspace_name from sync_workspaces lists them.';
   end if;
   select workspace_name into v_other from public.sync_workspaces
   where source_id = new.source_id and instance = new.instance
@@ -1517,7 +1518,8 @@ begin
   return v_workspace_id;
 end; $$;
 comment on function sync.workspace_id_of(text) is
-$$Returns: a workspace's id, by its name in any case. Raises: SY002 unknown, or removed.$$;
+$$Returns: a workspace's id, by its name as name_key() compares them. Raises: SY002 unknown, or
+removed.$$;
 
 revoke all on sequence public.sync_workspaces_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_workspaces from public, anon, authenticated, service_role;
@@ -6360,9 +6362,11 @@ begin
             join public.chunk_processing_queue as held on held.run_id = own.id
               and held.slot is not null and held.status = 'processing'
             where own.workspace_id = w.id and own.status = 'running')
-          -- Of a budget that stopped for all whoever was not refused asks first.
+          -- Of a budget that stopped for all whoever was not refused asks first, if it does soon:
+          -- it may be far behind in the line, or get no answer.
           or (exists (select 1 from public.sync_budgets as b
-              where b.id = w.budget_id and b.block_level > 0)
+              where b.id = w.budget_id and b.block_level > 0
+                and b.blocked_until > v_now - interval '2 seconds')
             and sync.has_others_asking(w.id, w.budget_id)))
         then 'workspace' end as verdict
     from unnest(v_admissions) with ordinality as p (queue_id, verdict, send_after, budget_id, turn)
@@ -6477,9 +6481,9 @@ comment on function sync.admit_chunks(bigint[], text, bigint[], bigint[]) is
 $$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
 line. Where places in flight are short, what is within its workspace's share goes before the rest,
 and no workspace gets more than half while others wait, however long its requests take. Of a
-workspace that a 429 held, one request asks first, and none of a stopped budget's while others may
-ask. Nothing is sent on a budget that another session
-has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
+workspace that a 429 held, one request asks first, and of a stopped budget none for 2 s in which
+others may. Nothing is sent on a budget that another session has locked, nor of workspaces that are
+p_keyless or p_tokenless. Returns: which may be sent and
 which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().$$;
 
 create function sync.reserve_send_time(p_budget_id bigint, out o_send_after interval,

@@ -138,7 +138,8 @@ begin
     where name_key = new.name_key and id <> new.id) then
     raise exception using errcode = 'SY019',
       message = format('the name %L is taken', new.workspace_name),
-      hint = 'Names are compared without case; select workspace_name from sync_workspaces lists them.';
+      hint = 'Names are the same that a person reads alike, whatever their case, dashes and blanks: '
+        'select workspace_name from sync_workspaces lists them.';
   end if;
   select workspace_name into v_other from public.sync_workspaces
   where source_id = new.source_id and instance = new.instance
@@ -192,7 +193,8 @@ begin
   return v_workspace_id;
 end; $$;
 comment on function sync.workspace_id_of(text) is
-$$Returns: a workspace's id, by its name in any case. Raises: SY002 unknown, or removed.$$;
+$$Returns: a workspace's id, by its name as name_key() compares them. Raises: SY002 unknown, or
+removed.$$;
 
 revoke all on sequence public.sync_workspaces_id_seq from public, anon, authenticated, service_role;
 revoke all on table public.sync_workspaces from public, anon, authenticated, service_role;

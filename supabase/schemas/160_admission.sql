@@ -76,9 +76,11 @@ begin
             join public.chunk_processing_queue as held on held.run_id = own.id
               and held.slot is not null and held.status = 'processing'
             where own.workspace_id = w.id and own.status = 'running')
-          -- Of a budget that stopped for all whoever was not refused asks first.
+          -- Of a budget that stopped for all whoever was not refused asks first, if it does soon:
+          -- it may be far behind in the line, or get no answer.
           or (exists (select 1 from public.sync_budgets as b
-              where b.id = w.budget_id and b.block_level > 0)
+              where b.id = w.budget_id and b.block_level > 0
+                and b.blocked_until > v_now - interval '2 seconds')
             and sync.has_others_asking(w.id, w.budget_id)))
         then 'workspace' end as verdict
     from unnest(v_admissions) with ordinality as p (queue_id, verdict, send_after, budget_id, turn)
@@ -193,9 +195,9 @@ comment on function sync.admit_chunks(bigint[], text, bigint[], bigint[]) is
 $$Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget's
 line. Where places in flight are short, what is within its workspace's share goes before the rest,
 and no workspace gets more than half while others wait, however long its requests take. Of a
-workspace that a 429 held, one request asks first, and none of a stopped budget's while others may
-ask. Nothing is sent on a budget that another session
-has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
+workspace that a 429 held, one request asks first, and of a stopped budget none for 2 s in which
+others may. Nothing is sent on a budget that another session has locked, nor of workspaces that are
+p_keyless or p_tokenless. Returns: which may be sent and
 which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().$$;
 
 create function sync.reserve_send_time(p_budget_id bigint, out o_send_after interval,

@@ -963,6 +963,66 @@ AS $function$
     'g'))), '‐‒–—―−‘’ʼ', '------''''''');
 $function$;
 
+CREATE OR REPLACE FUNCTION sync.prepare_workspace()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_other text;
+  v_is_moved boolean := false;
+  v_is_another boolean := false;
+begin
+  perform sync.require_trigger_of(tg_relid, 'public.sync_workspaces');
+  new.workspace_name := sync.tidy_name(new.workspace_name);
+  new.base_url := sync.checked_base_url(regexp_replace(new.base_url, '/+$', ''));
+  new.name_key := sync.name_key(new.workspace_name);
+  new.instance := sync.host_of(new.base_url);
+  if tg_op = 'UPDATE' then
+    v_is_moved := (new.source_id, new.base_url) <> (old.source_id, old.base_url);
+    if v_is_moved and new.is_external_id_found and new.external_id = old.external_id then
+      new.external_id := null;
+    end if;
+    -- The first owner seen is not another one.
+    v_is_another := new.external_id is distinct from old.external_id and not (
+      old.external_id is null and new.is_external_id_found);
+    new.is_external_id_found := new.is_external_id_found and not v_is_another;
+  end if;
+  if tg_op = 'UPDATE' and exists (select 1 from public.sync_workspaces
+    where name_key = new.name_key and id <> new.id) then
+    raise exception using errcode = 'SY019',
+      message = format('the name %L is taken', new.workspace_name),
+      hint = 'Names are the same that a person reads alike, whatever their case, dashes and blanks: '
+        'select workspace_name from sync_workspaces lists them.';
+  end if;
+  select workspace_name into v_other from public.sync_workspaces
+  where source_id = new.source_id and instance = new.instance
+    and external_id = new.external_id and removed_at is null and new.removed_at is null
+    and id <> new.id and name_key <> new.name_key;
+  if v_other is not null then
+    raise exception using errcode = 'SY019',
+      message = format('workspace %s of that instance is registered as %L', new.external_id,
+        v_other),
+      hint = 'One workspace of an API has one name; remove_workspace() takes one out.';
+  end if;
+  if tg_op = 'UPDATE' or not exists (select 1 from public.sync_workspaces
+    where name_key = new.name_key) then
+    new.budget_id := sync.ensure_budget(new.source_id, new.base_url, new.id);
+  end if;
+  if v_is_moved then
+    new.key_owner := null;
+    new.key_owner_id := null;
+  end if;
+  if v_is_moved or v_is_another then
+    new.access_revision := old.access_revision + 1;
+    new.key_status := case
+      when new.key_status = old.key_status and old.key_status in ('accepted', 'other_workspace')
+      then 'unchecked' else new.key_status end;
+  end if;
+  return new;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.workspace_id_of(p_workspace_name text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -4410,9 +4470,11 @@ begin
             join public.chunk_processing_queue as held on held.run_id = own.id
               and held.slot is not null and held.status = 'processing'
             where own.workspace_id = w.id and own.status = 'running')
-          -- Of a budget that stopped for all whoever was not refused asks first.
+          -- Of a budget that stopped for all whoever was not refused asks first, if it does soon:
+          -- it may be far behind in the line, or get no answer.
           or (exists (select 1 from public.sync_budgets as b
-              where b.id = w.budget_id and b.block_level > 0)
+              where b.id = w.budget_id and b.block_level > 0
+                and b.blocked_until > v_now - interval '2 seconds')
             and sync.has_others_asking(w.id, w.budget_id)))
         then 'workspace' end as verdict
     from unnest(v_admissions) with ordinality as p (queue_id, verdict, send_after, budget_id, turn)
@@ -15498,6 +15560,9 @@ comment on function sync.name_key(text) is 'Returns: by what names are the same:
 letters are composed, how many blanks stand between words, or which dash or apostrophe was
 typed.';
 
+comment on function sync.workspace_id_of(text) is 'Returns: a workspace''s id, by its name as name_key() compares them. Raises: SY002 unknown, or
+removed.';
+
 comment on column sync.workspace_tokens.base_url is 'The workspace''s base URL when the token was asked for: it is for no other.';
 
 comment on column sync.workspace_tokens.expires_at is 'From when on no page is leased with it; null: the endpoint did not say.';
@@ -16084,9 +16149,9 @@ moved (its workspace has another source now).';
 comment on function sync.admit_chunks(bigint[],text,bigint[],bigint[]) is 'Reserve send times for picked chunks, oldest turn first and behind those that wait in a budget''s
 line. Where places in flight are short, what is within its workspace''s share goes before the rest,
 and no workspace gets more than half while others wait, however long its requests take. Of a
-workspace that a 429 held, one request asks first, and none of a stopped budget''s while others may
-ask. Nothing is sent on a budget that another session
-has locked, nor of workspaces that are p_keyless or p_tokenless. Returns: which may be sent and
+workspace that a 429 held, one request asks first, and of a stopped budget none for 2 s in which
+others may. Nothing is sent on a budget that another session has locked, nor of workspaces that are
+p_keyless or p_tokenless. Returns: which may be sent and
 which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().';
 
 comment on function sync.reserve_send_time(bigint) is 'Reserve a send time for one request of no run, a try''s or one for an access token. Returns: when
@@ -18202,6 +18267,25 @@ from public.sync_streams as s
 where t.upsert_name is null and to_regclass(s.target_table) = t.target
   and obj_description(to_regprocedure(s.apply_function || '(sync.incoming_record[])'), 'pg_proc')
     ~ 'write_upsert';
+
+-- By what names are the same became wider: dashes, apostrophes and blanks. Two workspaces that it
+-- makes one keep neither: whoever typed one name would meet the other.
+do $$
+declare
+  v_alike text;
+begin
+  select string_agg(format('%L', workspace_name), ' and ' order by id) into v_alike
+  from public.sync_workspaces group by sync.name_key(workspace_name) having count(*) > 1
+  order by min(id) limit 1;
+  if v_alike is not null then
+    raise exception using errcode = 'SY019',
+      message = format('the names of the workspaces %s are now one', v_alike),
+      hint = 'Give one of them another name first: update sync_workspaces set workspace_name = … '
+        'where workspace_name = …; then upgrade again. Nothing was changed.';
+  end if;
+  update public.sync_workspaces set name_key = sync.name_key(workspace_name)
+  where name_key <> sync.name_key(workspace_name);
+end; $$;
 
 select public.schedule_jobs();
 

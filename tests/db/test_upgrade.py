@@ -5,20 +5,31 @@ import subprocess
 import pytest
 
 from local.catalog import Catalog, apply_sql
-from local.cluster import binaries
+from local.cluster import DatabaseError, binaries
 from local.migration import release
 from local.stack import Database
 from local.upgrade import NAMES, RELEASES, UPGRADES, last_release
+from tests.support.db import Db
+
+DASH = "\N{EN DASH}"
 
 
 @pytest.fixture
 def upgraded(bare: Database) -> Database:
+    apply_release(bare)
+    apply_upgrade(bare)
+    return bare
+
+
+def apply_release(bare: Database) -> None:
     for name in NAMES:
         apply_sql(bare.dsn, (RELEASES / last_release() / f"{name}.sql").read_text())
+
+
+def apply_upgrade(bare: Database) -> None:
     for name in NAMES:
         if (path := UPGRADES / f"{release()}_{name}.sql").exists():
             apply_sql(bare.dsn, path.read_text())
-    return bare
 
 
 def test_both_ways_lead_to_the_same_schema(upgraded: Database, database: Database) -> None:
@@ -26,6 +37,45 @@ def test_both_ways_lead_to_the_same_schema(upgraded: Database, database: Databas
     assert Catalog.of(upgraded.dsn).difference(Catalog.of(database.dsn)) == []
     assert dumped(upgraded) == dumped(database)
     assert cron_jobs(upgraded) == cron_jobs(database)
+
+
+def test_workspaces_are_found_by_the_names_that_they_had(bare: Database) -> None:
+    """By what names are the same became wider than it was."""
+    named = [
+        f"Kunde {DASH} Nord",
+        "Zwei  Blanks",
+        "L\N{RIGHT SINGLE QUOTATION MARK}Étoile",
+        "plain",
+    ]
+    upgrade_with(bare, named)
+    db = Db.connect(bare.dsn)
+    found = "select workspace_name from sync_workspaces where id = sync.workspace_id_of(:name)"
+    assert [db.value(found, name=name) for name in named] == named
+    assert db.value(found, name="kunde - nord") == named[0]
+    db.close()
+
+
+def test_two_names_that_would_be_one_stop_the_upgrade(bare: Database) -> None:
+    with pytest.raises(DatabaseError, match=f"'A {DASH} B' and 'A - B' are now one"):
+        upgrade_with(bare, [f"A {DASH} B", "A - B"])
+    db = Db.connect(bare.dsn)
+    assert db.value("select to_regclass('sync.workspace_tokens')") is None
+    db.run("update sync_workspaces set workspace_name = 'A + B' where workspace_name = 'A - B'")
+    db.close()
+    apply_upgrade(bare)
+
+
+def upgrade_with(bare: Database, names: list[str]) -> None:
+    apply_release(bare)
+    db = Db.connect(bare.dsn)
+    for name in names:
+        db.run(
+            "insert into sync_workspaces (workspace_name, source_id, base_url)"
+            " select :name, id, 'https://bison.example' from sync_sources limit 1",
+            name=name,
+        )
+    db.close()
+    apply_upgrade(bare)
 
 
 def dumped(database: Database) -> list[str]:

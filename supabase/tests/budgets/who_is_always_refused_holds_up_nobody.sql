@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(6);
+select plan(8);
 
 -- Of three workspaces on one budget one is refused whatever it asks.
 select tests.workspace(name, 4) from unnest('{refused,oak,elm}'::text[]) as name;
@@ -54,9 +54,9 @@ select cmp_ok((select turn from public.chunk_processing_queue as q
   (select turn from first), 'it stands behind those that came later');
 
 -- A budget that stopped for all is probed by who was not refused.
+select tests.advance('2 minutes');
 update public.sync_budgets set block_level = 1, blocked_until = sync.now() - interval '1 second'
 where scope_key = 'bison.example';
-select tests.advance('2 minutes');
 select start_sync_job('more', '{sender_emails}', '{oak}');
 create temp table probe as select * from tests.claim(20);
 select is((select array_agg(workspace) from probe), '{oak}',
@@ -64,8 +64,27 @@ select is((select array_agg(workspace) from probe), '{oak}',
 select tests.complete((queue_id, lease_token, workspace, page, record_id, 0, 1)::tests.lease)
 from probe;
 select tests.advance('1 second');
-select isnt_empty($$select * from tests.claim(20) where workspace = 'refused'$$,
-  'nobody is kept from asking for good');
+create temp table again as select * from tests.claim(20) where workspace = 'refused';
+select is((select count(*) from again), 1::bigint, 'nobody is kept from asking for good');
+
+-- Whoever was not refused may get no answer at all, or be far behind in the line.
+select tests.fail((queue_id, lease_token, workspace, page, record_id, 0, 1)::tests.lease,
+  'rate_limited', 'HTTP 429', 1) from again;
+select tests.advance('2 minutes');
+select start_sync_job('even more', '{sender_emails}', '{oak,elm}');
+update public.chunk_processing_queue as q set ready_seq = 1, turn = null, next_retry_at = null,
+  line_budget_id = null
+from again where q.id = again.queue_id;
+update public.sync_budgets set block_level = 1, blocked_until = sync.now(), probe_until = null
+where scope_key = 'bison.example';
+create temp table silent as select * from tests.claim(20);
+select is((select count(*) filter (where workspace <> 'refused') from silent), 1::bigint,
+  'it leaves them the first look');
+select tests.fail((queue_id, lease_token, workspace, page, record_id, 0, 1)::tests.lease,
+  'transient', 'no answer') from silent;
+select tests.advance('2.1 seconds');
+select is((select array_agg(workspace) from tests.claim(20)), '{refused}',
+  'and asks when they had two seconds');
 
 select * from finish();
 rollback;
