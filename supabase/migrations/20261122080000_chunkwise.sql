@@ -9889,12 +9889,40 @@ $$After a complete scan that was noted: whether it showed nothing of a list that
 no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
 run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
 
-create function sync.ask_missing(p_run public.workspace_sync_runs,
+create function sync.mark_asked(p_run public.workspace_sync_runs, p_gone text[]) returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_stream public.sync_streams;
+  v_ids text[];
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if v_stream.item_path is null then
+    return null;
+  end if;
+  with asked as (
+    update sync.missing_records as m set asked_at = sync.now()
+    where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null
+      and (m.answers < 2
+        or m.asked_at <= sync.now() - make_interval(days => v_stream.full_scan_days))
+      -- Two scans are a proof, the record's own word a better one.
+      and not exists (select from unnest(p_gone) as gone (id) where gone.id = m.record_id)
+    returning m.record_id
+  )
+  select array_agg(record_id order by record_id) into v_ids from asked;
+  return v_ids;
+end; $$;
+comment on function sync.mark_asked(public.workspace_sync_runs, text[]) is
+$$Choose whom to ask of what a run's scan missed and no run holds back: all but those of whom it is
+known that they are gone. The caller holds the run's lock. Returns: them; null: nobody, or the
+stream has no path for that. Locks: missing records that only this run writes.$$;
+
+create function sync.ask_missing(p_run public.workspace_sync_runs, p_gone text[],
   out o_ids text[], out o_warning text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_missed bigint;
-  v_gone text[] := sync.gone_ids(p_run);
 begin
   select count(*) into v_missed from sync.missing_records
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
@@ -9903,32 +9931,22 @@ begin
     o_warning := sync.hold_missing(p_run.id, false, '');
     return;
   end if;
-  with asked as (
-    update sync.missing_records as m set asked_at = sync.now()
-    from public.sync_streams as s
-    where s.id = m.stream_id and s.item_path is not null
-      and m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
-      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null
-      -- Two scans are a proof, the record's own word a better one; of children of a parent that
-      -- is gone nobody has to be asked.
-      and m.record_id <> all (v_gone) and not (m.is_confirmed and p_run.parts_total is not null)
-      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
-    returning m.record_id
-  )
-  select array_agg(record_id order by record_id) into o_ids from asked;
+  o_ids := sync.mark_asked(p_run, p_gone);
   if o_ids is null then
     o_warning := sync.delete_confirmed(p_run.id);
   end if;
 end; $$;
-comment on function sync.ask_missing(public.workspace_sync_runs) is
-$$What becomes of what a run's complete scan missed, when that was noted. The caller holds the run's
-lock. Returns: the records to ask for, where the stream has a path for that; or null, because there
-are none, and what was confirmed is deleted, or because the guard holds it: then with a warning.$$;
+comment on function sync.ask_missing(public.workspace_sync_runs, text[]) is
+$$What becomes of what a run's complete scan missed, when that was noted; of some it is known that
+they are gone, and nobody has to be asked. The caller holds the run's lock. Returns: the records to
+ask for, where the stream has a path for that; or null, because there are none, and what was
+confirmed is deleted, or because the guard holds it: then with a warning.$$;
 
 create function sync.begin_confirmations(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
+  v_gone text[];
   v_asked record;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
@@ -9936,13 +9954,14 @@ begin
   -- finds it decided anew.
   perform sync.miss_records(v_run);
   perform sync.revive_shown(v_run, array[v_run.scan]);
-  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
+  v_gone := sync.gone_ids(v_run);
+  perform sync.miss_deleted(v_run, v_gone);
   if sync.remember_empty_list(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
       ', for the list is empty; a later run that finds it so too may delete'));
     return;
   end if;
-  v_asked := sync.ask_missing(v_run);
+  v_asked := sync.ask_missing(v_run, v_gone);
   if v_asked.o_ids is null then
     perform sync.close_run(p_run_id, 'completed', v_asked.o_warning);
   else
@@ -10171,7 +10190,7 @@ the run.$$;
 
 revoke all on function
   sync.is_guarded, sync.waiting_warning, sync.hold_missing, sync.remember_empty_list,
-  sync.ask_missing,
+  sync.mark_asked, sync.ask_missing,
   sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
   sync.take_over_held, sync.delete_gone,
@@ -12831,7 +12850,7 @@ from public, anon, authenticated, service_role;
 -- Missing below: which children no list shows any more, what holds them back, and who is asked.
 -- Stands on: answers, record_parents, missing, parent_rows, part_scans.
 
-create function sync.miss_in_lists(p_run public.workspace_sync_runs) returns void
+create function sync.miss_in_lists(p_run public.workspace_sync_runs) returns text[]
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -12860,10 +12879,12 @@ begin
     missed_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
     and parent_id = any (v_gone);
+  return v_gone;
 end; $$;
 comment on function sync.miss_in_lists(public.workspace_sync_runs) is
 $$What lists that were proven did not show, they have missed; that a parent is gone was proven
-twice, so its list has missed all it had. The caller holds the run's lock.$$;
+twice, so its list has missed all it had. The caller holds the run's lock. Returns: the parents that
+are gone.$$;
 
 create function sync.remember_emptied(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12957,6 +12978,26 @@ $$Which live children no list shows that has shown them: confirmed where each of
 them twice. Those of a list that only became empty are held back. The caller holds the run's
 lock.$$;
 
+create function sync.gone_below(p_run public.workspace_sync_runs, p_parent_ids text[])
+  returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+begin
+  return array(
+    select b.record_id from sync.record_parents as b
+    left join unnest(p_parent_ids) as gone (id) on gone.id = b.parent_id
+    where cardinality(p_parent_ids) > 0
+      and b.workspace_id = p_run.workspace_id and b.stream_id = p_run.stream_id
+      and b.record_id in (
+        select m.record_id from sync.missing_records as m
+        where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+          and m.is_confirmed)
+    group by b.record_id having bool_and(gone.id is not null));
+end; $$;
+comment on function sync.gone_below(public.workspace_sync_runs, text[]) is
+$$Returns: the children that are confirmed as gone with their parents: each of theirs is one of
+these. The caller holds the run's lock.$$;
+
 create function sync.ask_below(p_run public.workspace_sync_runs, p_ids text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -13035,7 +13076,7 @@ and they are read again. The caller holds the run's lock. Returns: whether any i
 
 revoke all on function
   sync.miss_in_lists, sync.remember_emptied, sync.miss_children,
-  sync.ask_below, sync.reject_below
+  sync.gone_below, sync.ask_below, sync.reject_below
 from public, anon, authenticated, service_role;
 
 -- Children: below each record of the parent's stream a list, read once the parent's run has closed.
@@ -13322,6 +13363,8 @@ create function sync.advance_children(p_run public.workspace_sync_runs) returns 
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_finding text;
+  v_gone_parents text[];
+  v_gone text[];
   v_asked record;
   v_run public.workspace_sync_runs := p_run;
 begin
@@ -13340,13 +13383,14 @@ begin
     select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
     exit when v_run.window_turn is null;
   end loop;
-  perform sync.miss_in_lists(v_run);
+  v_gone_parents := sync.miss_in_lists(v_run);
   perform sync.remember_emptied(v_run);
   perform sync.miss_children(v_run);
   perform sync.revive_shown(v_run, array(
     select scan from sync.run_parts where run_id = v_run.id and state = 'proven'));
-  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
-  v_asked := sync.ask_missing(v_run);
+  v_gone := sync.gone_ids(v_run);
+  perform sync.miss_deleted(v_run, v_gone);
+  v_asked := sync.ask_missing(v_run, v_gone || sync.gone_below(v_run, v_gone_parents));
   if v_asked.o_ids is null then
     perform sync.close_children(v_run.id, v_asked.o_warning);
   else

@@ -64,12 +64,40 @@ $$After a complete scan that was noted: whether it showed nothing of a list that
 no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
 run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
 
-create function sync.ask_missing(p_run public.workspace_sync_runs,
+create function sync.mark_asked(p_run public.workspace_sync_runs, p_gone text[]) returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+declare
+  v_stream public.sync_streams;
+  v_ids text[];
+begin
+  select * into strict v_stream from public.sync_streams where id = p_run.stream_id;
+  if v_stream.item_path is null then
+    return null;
+  end if;
+  with asked as (
+    update sync.missing_records as m set asked_at = sync.now()
+    where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null
+      and (m.answers < 2
+        or m.asked_at <= sync.now() - make_interval(days => v_stream.full_scan_days))
+      -- Two scans are a proof, the record's own word a better one.
+      and not exists (select from unnest(p_gone) as gone (id) where gone.id = m.record_id)
+    returning m.record_id
+  )
+  select array_agg(record_id order by record_id) into v_ids from asked;
+  return v_ids;
+end; $$;
+comment on function sync.mark_asked(public.workspace_sync_runs, text[]) is
+$$Choose whom to ask of what a run's scan missed and no run holds back: all but those of whom it is
+known that they are gone. The caller holds the run's lock. Returns: them; null: nobody, or the
+stream has no path for that. Locks: missing records that only this run writes.$$;
+
+create function sync.ask_missing(p_run public.workspace_sync_runs, p_gone text[],
   out o_ids text[], out o_warning text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_missed bigint;
-  v_gone text[] := sync.gone_ids(p_run);
 begin
   select count(*) into v_missed from sync.missing_records
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and answers = 0
@@ -78,32 +106,22 @@ begin
     o_warning := sync.hold_missing(p_run.id, false, '');
     return;
   end if;
-  with asked as (
-    update sync.missing_records as m set asked_at = sync.now()
-    from public.sync_streams as s
-    where s.id = m.stream_id and s.item_path is not null
-      and m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
-      and m.missed_by_run_id = p_run.id and m.held_by_run_id is null
-      -- Two scans are a proof, the record's own word a better one; of children of a parent that
-      -- is gone nobody has to be asked.
-      and m.record_id <> all (v_gone) and not (m.is_confirmed and p_run.parts_total is not null)
-      and (m.answers < 2 or m.asked_at <= sync.now() - make_interval(days => s.full_scan_days))
-    returning m.record_id
-  )
-  select array_agg(record_id order by record_id) into o_ids from asked;
+  o_ids := sync.mark_asked(p_run, p_gone);
   if o_ids is null then
     o_warning := sync.delete_confirmed(p_run.id);
   end if;
 end; $$;
-comment on function sync.ask_missing(public.workspace_sync_runs) is
-$$What becomes of what a run's complete scan missed, when that was noted. The caller holds the run's
-lock. Returns: the records to ask for, where the stream has a path for that; or null, because there
-are none, and what was confirmed is deleted, or because the guard holds it: then with a warning.$$;
+comment on function sync.ask_missing(public.workspace_sync_runs, text[]) is
+$$What becomes of what a run's complete scan missed, when that was noted; of some it is known that
+they are gone, and nobody has to be asked. The caller holds the run's lock. Returns: the records to
+ask for, where the stream has a path for that; or null, because there are none, and what was
+confirmed is deleted, or because the guard holds it: then with a warning.$$;
 
 create function sync.begin_confirmations(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_run public.workspace_sync_runs;
+  v_gone text[];
   v_asked record;
 begin
   select * into strict v_run from public.workspace_sync_runs where id = p_run_id;
@@ -111,13 +129,14 @@ begin
   -- finds it decided anew.
   perform sync.miss_records(v_run);
   perform sync.revive_shown(v_run, array[v_run.scan]);
-  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
+  v_gone := sync.gone_ids(v_run);
+  perform sync.miss_deleted(v_run, v_gone);
   if sync.remember_empty_list(v_run) then
     perform sync.close_run(p_run_id, 'completed', sync.hold_missing(p_run_id, false,
       ', for the list is empty; a later run that finds it so too may delete'));
     return;
   end if;
-  v_asked := sync.ask_missing(v_run);
+  v_asked := sync.ask_missing(v_run, v_gone);
   if v_asked.o_ids is null then
     perform sync.close_run(p_run_id, 'completed', v_asked.o_warning);
   else
@@ -346,7 +365,7 @@ the run.$$;
 
 revoke all on function
   sync.is_guarded, sync.waiting_warning, sync.hold_missing, sync.remember_empty_list,
-  sync.ask_missing,
+  sync.mark_asked, sync.ask_missing,
   sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
   sync.take_over_held, sync.delete_gone,

@@ -1,7 +1,7 @@
 -- Missing below: which children no list shows any more, what holds them back, and who is asked.
 -- Stands on: answers, record_parents, missing, parent_rows, part_scans.
 
-create function sync.miss_in_lists(p_run public.workspace_sync_runs) returns void
+create function sync.miss_in_lists(p_run public.workspace_sync_runs) returns text[]
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -30,10 +30,12 @@ begin
     missed_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
     and parent_id = any (v_gone);
+  return v_gone;
 end; $$;
 comment on function sync.miss_in_lists(public.workspace_sync_runs) is
 $$What lists that were proven did not show, they have missed; that a parent is gone was proven
-twice, so its list has missed all it had. The caller holds the run's lock.$$;
+twice, so its list has missed all it had. The caller holds the run's lock. Returns: the parents that
+are gone.$$;
 
 create function sync.remember_emptied(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -127,6 +129,26 @@ $$Which live children no list shows that has shown them: confirmed where each of
 them twice. Those of a list that only became empty are held back. The caller holds the run's
 lock.$$;
 
+create function sync.gone_below(p_run public.workspace_sync_runs, p_parent_ids text[])
+  returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
+begin
+  return array(
+    select b.record_id from sync.record_parents as b
+    left join unnest(p_parent_ids) as gone (id) on gone.id = b.parent_id
+    where cardinality(p_parent_ids) > 0
+      and b.workspace_id = p_run.workspace_id and b.stream_id = p_run.stream_id
+      and b.record_id in (
+        select m.record_id from sync.missing_records as m
+        where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+          and m.is_confirmed)
+    group by b.record_id having bool_and(gone.id is not null));
+end; $$;
+comment on function sync.gone_below(public.workspace_sync_runs, text[]) is
+$$Returns: the children that are confirmed as gone with their parents: each of theirs is one of
+these. The caller holds the run's lock.$$;
+
 create function sync.ask_below(p_run public.workspace_sync_runs, p_ids text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -205,5 +227,5 @@ and they are read again. The caller holds the run's lock. Returns: whether any i
 
 revoke all on function
   sync.miss_in_lists, sync.remember_emptied, sync.miss_children,
-  sync.ask_below, sync.reject_below
+  sync.gone_below, sync.ask_below, sync.reject_below
 from public, anon, authenticated, service_role;

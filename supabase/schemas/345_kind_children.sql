@@ -282,6 +282,8 @@ create function sync.advance_children(p_run public.workspace_sync_runs) returns 
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_finding text;
+  v_gone_parents text[];
+  v_gone text[];
   v_asked record;
   v_run public.workspace_sync_runs := p_run;
 begin
@@ -300,13 +302,14 @@ begin
     select * into strict v_run from public.workspace_sync_runs where id = p_run.id;
     exit when v_run.window_turn is null;
   end loop;
-  perform sync.miss_in_lists(v_run);
+  v_gone_parents := sync.miss_in_lists(v_run);
   perform sync.remember_emptied(v_run);
   perform sync.miss_children(v_run);
   perform sync.revive_shown(v_run, array(
     select scan from sync.run_parts where run_id = v_run.id and state = 'proven'));
-  perform sync.miss_deleted(v_run, sync.gone_ids(v_run));
-  v_asked := sync.ask_missing(v_run);
+  v_gone := sync.gone_ids(v_run);
+  perform sync.miss_deleted(v_run, v_gone);
+  v_asked := sync.ask_missing(v_run, v_gone || sync.gone_below(v_run, v_gone_parents));
   if v_asked.o_ids is null then
     perform sync.close_children(v_run.id, v_asked.o_warning);
   else
