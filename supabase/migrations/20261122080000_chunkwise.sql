@@ -12856,8 +12856,21 @@ language plpgsql set search_path = pg_catalog, pg_temp
 declare
   v_parent public.sync_streams := sync.parent_of((
     select s from public.sync_streams as s where s.id = p_run.stream_id));
+  v_unknown text[];
   v_gone text[];
 begin
+  -- Of what has no row there is no list: parents of another stream, as an old page noted them.
+  if p_run.mark is null then
+    execute sync.target_sql('select array(
+      select b.parent_id from sync.record_parents as b
+      where b.workspace_id = $1 and b.stream_id = $3 and b.parent_id <> ''''
+      except
+      select %3$s from %1$s as t where %2$s)', v_parent.id)
+    into v_unknown using p_run.workspace_id, v_parent.id, p_run.stream_id;
+    delete from sync.record_parents
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
+      and parent_id = any (v_unknown);
+  end if;
   with shown as materialized (
     select s.scan, x.id from sync.seen_pages as s cross join unnest(s.record_ids) as x (id)
     where s.run_id = p_run.id
@@ -12883,8 +12896,8 @@ begin
 end; $$;
 comment on function sync.miss_in_lists(public.workspace_sync_runs) is
 $$What lists that were proven did not show, they have missed; that a parent is gone was proven
-twice, so its list has missed all it had. The caller holds the run's lock. Returns: the parents that
-are gone.$$;
+twice, so its list has missed all it had. A run of all parents forgets lists of which there is no
+parent. The caller holds the run's lock. Returns: the parents that are gone.$$;
 
 create function sync.remember_emptied(p_run public.workspace_sync_runs) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -12914,6 +12927,18 @@ declare
   v_scans int[];
   v_are_held boolean[];
 begin
+  -- Of what a list has shown since, only lists say that it is missing.
+  if exists (
+    select 1 from sync.record_parents
+    where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id and parent_id = '')
+  then
+    delete from sync.record_parents as m
+    where m.workspace_id = p_run.workspace_id and m.stream_id = p_run.stream_id
+      and m.parent_id = '' and exists (
+        select 1 from sync.record_parents as b
+        where b.workspace_id = m.workspace_id and b.stream_id = m.stream_id
+          and b.record_id = m.record_id and b.parent_id <> '');
+  end if;
   -- What no list is known to show counts as missed by a run that proved every list, one at the
   -- least: without parents nothing was looked at.
   if p_run.mark is null and exists (
