@@ -174,9 +174,20 @@ declare
     select c from unnest(v_columns) with ordinality as u (c, n)
     where c <> all (v_own || v_typed) order by n);
   v_table text := sync.qualified_name(p_target);
-  v_id text := case when v_is_below_parent then 'own_id::' else 'record_id::' end || (
+  v_id_text text := case when v_is_below_parent then 'own_id' else 'record_id' end;
+  v_id_type text := (
     select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
     where attrelid = p_target and attname = 'id');
+  v_id text := format('%s::%s', v_id_text, v_id_type);
+  v_alike text := $part$
+  select format('%s and %s', min((r).<id_text>), max((r).<id_text>)) into v_unlike
+  from (select unnest(p_records) as r offset 0) as x
+  group by (r).workspace_id, (r).stream_id, (r).parent_id, (r).<id>
+  having min((r).<id_text>) <> max((r).<id_text>) limit 1;
+  if v_unlike is not null then
+    raise exception 'the column id takes % for one: a column id of type text tells them apart',
+      v_unlike;
+  end if;$part$;
   v_cast text := $part$
   begin
     v_rows := array(
@@ -199,7 +210,7 @@ declare
   v_judged sync.judged_record[];
 <declared_rows>  v_changed sync.changed_record[];
   v_unlike text;
-begin
+begin<alike>
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
@@ -298,8 +309,8 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
-Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given, or
+takes two for one. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -309,7 +320,9 @@ begin
     'table', v_table,
     'fitting', sync.fitting_sql('becomes.record', p_columns, v_besides),
     'id', v_id,
-    'id_text', case when v_is_below_parent then 'own_id' else 'record_id' end,
+    'id_text', v_id_text,
+    'alike', case when v_id_type = 'text' then ''
+      else sync.filled(v_alike, jsonb_build_object('id', v_id, 'id_text', v_id_text)) end,
     'judged_parts', case when v_is_below_parent then 'i.parent_id, i.own_id' else 'null, null' end,
     'r_parent', case when v_is_below_parent then 'r.parent_id, ' else '' end,
     'i_parent', case when v_is_below_parent then 'i.parent_id, ' else '' end,

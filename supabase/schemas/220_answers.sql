@@ -144,18 +144,40 @@ comment on function sync.mended(text) is
 $$Returns: a JSON text in which what Postgres cannot store, U+0000 and half a pair of surrogates, is
 U+FFFD.$$;
 
+create function sync.is_huge_number(p_number text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+  set standard_conforming_strings = on as $$
+declare
+  v_part text[];
+  v_exponent int;
+begin
+  if p_number ~ '[eE][+-]?[0-9]{5}' then
+    return true;
+  end if;
+  v_part := regexp_match(p_number, '^-?([0-9]+)\.?([0-9]*)[eE]?([+-]?[0-9]*)$');
+  v_exponent := coalesce(nullif(v_part[3], '')::int, 0);
+  return length(v_part[1]) + v_exponent > 131072 or length(v_part[2]) - v_exponent > 16383;
+end; $$;
+comment on function sync.is_huge_number(text) is
+$$Returns: whether a number of JSON has more digits before or after the point than Postgres stores,
+or an exponent of five digits, with which it stores few.$$;
+
 create function sync.without_huge_numbers(p_body text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp
   set standard_conforming_strings = on as $$
-  select string_agg(case when starts_with(m.match[1], '"') then m.match[1] else
-    regexp_replace(m.match[1], '-?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]{5,}', '"\\ufffd"', 'g') end, ''
-    order by m.n)
-  -- A string, or all up to the next one.
+  select string_agg(case
+    when starts_with(m.match[1], '"') then m.match[1]
+    when length(m.match[1]) > 6384 or m.match[1] ~* 'e[+-]?[0-9]{5}' then (
+      select string_agg(case when u.match[1] ~ '^[-0-9]' and sync.is_huge_number(u.match[1])
+        then '"\ufffd"' else u.match[1] end, '' order by u.n)
+      from regexp_matches(m.match[1], '-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|[^0-9-]+|-', 'g')
+        with ordinality as u (match, n))
+    else m.match[1] end, '' order by m.n)
+  -- A string, or all up to the next one. Nothing shorter is huge but by an exponent of five digits.
   from regexp_matches(p_body, '"(?:[^"\\]|\\.)*"|[^"]+|"', 'g') with ordinality as m (match, n);
 $$;
 comment on function sync.without_huge_numbers(text) is
-$$Returns: a JSON text in which numbers with an exponent of five digits, of which Postgres stores
-few, are the text U+FFFD.$$;
+$$Returns: a JSON text in which numbers that Postgres cannot store are the text U+FFFD.$$;
 
 create function sync.read_json(p_page sync.page_in_hand) returns sync.page_in_hand
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -174,13 +196,14 @@ begin
     or numeric_value_out_of_range then
     v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body)
       else v_page.body end;
-    if v_mended ~* 'e[+-]?[0-9]{5}' then
-      v_mended := sync.without_huge_numbers(v_mended);
-    end if;
-    if (v_mended <> v_page.body) is not true then
+    if sqlstate <> '22003' and (v_mended <> v_page.body) is not true then
       raise;
     end if;
-    v_page.answer := v_mended::jsonb;
+    begin
+      v_page.answer := v_mended::jsonb;
+    exception when numeric_value_out_of_range then
+      v_page.answer := (sync.without_huge_numbers(v_mended))::jsonb;
+    end;
     v_page.is_mended := true;
   end;
   return v_page;
@@ -378,7 +401,7 @@ cannot be read is null, one without a zone is UTC.$$;
 revoke all on function
   sync.refuse_shape, sync.count_at, sync.count_in, sync.page_number_in,
   sync.record_time, sync.cursor_at, sync.mended,
-  sync.without_huge_numbers, sync.read_json, sync.require_records,
+  sync.is_huge_number, sync.without_huge_numbers, sync.read_json, sync.require_records,
   sync.require_own_error, sync.content_class, sync.require_page, sync.without_paths, sync.scoped_id,
   sync.scoped_parts, sync.found_records
 from public, anon, authenticated, service_role;

@@ -2337,9 +2337,20 @@ declare
     select c from unnest(v_columns) with ordinality as u (c, n)
     where c <> all (v_own || v_typed) order by n);
   v_table text := sync.qualified_name(p_target);
-  v_id text := case when v_is_below_parent then 'own_id::' else 'record_id::' end || (
+  v_id_text text := case when v_is_below_parent then 'own_id' else 'record_id' end;
+  v_id_type text := (
     select format_type(atttypid, atttypmod) from pg_catalog.pg_attribute
     where attrelid = p_target and attname = 'id');
+  v_id text := format('%s::%s', v_id_text, v_id_type);
+  v_alike text := $part$
+  select format('%s and %s', min((r).<id_text>), max((r).<id_text>)) into v_unlike
+  from (select unnest(p_records) as r offset 0) as x
+  group by (r).workspace_id, (r).stream_id, (r).parent_id, (r).<id>
+  having min((r).<id_text>) <> max((r).<id_text>) limit 1;
+  if v_unlike is not null then
+    raise exception 'the column id takes % for one: a column id of type text tells them apart',
+      v_unlike;
+  end if;$part$;
   v_cast text := $part$
   begin
     v_rows := array(
@@ -2362,7 +2373,7 @@ declare
   v_judged sync.judged_record[];
 <declared_rows>  v_changed sync.changed_record[];
   v_unlike text;
-begin
+begin<alike>
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
@@ -2461,8 +2472,8 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
-Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given, or
+takes two for one. Locks: rows in key order.';
 revoke all on function <name>(sync.incoming_record[])
 from public, anon, authenticated, service_role;
 $function$;
@@ -2472,7 +2483,9 @@ begin
     'table', v_table,
     'fitting', sync.fitting_sql('becomes.record', p_columns, v_besides),
     'id', v_id,
-    'id_text', case when v_is_below_parent then 'own_id' else 'record_id' end,
+    'id_text', v_id_text,
+    'alike', case when v_id_type = 'text' then ''
+      else sync.filled(v_alike, jsonb_build_object('id', v_id, 'id_text', v_id_text)) end,
     'judged_parts', case when v_is_below_parent then 'i.parent_id, i.own_id' else 'null, null' end,
     'r_parent', case when v_is_below_parent then 'r.parent_id, ' else '' end,
     'i_parent', case when v_is_below_parent then 'i.parent_id, ' else '' end,
@@ -5558,6 +5571,25 @@ begin
   return nullif(p_answer #>> p_path, '');
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.is_huge_number(p_number text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET standard_conforming_strings TO 'on'
+AS $function$
+declare
+  v_part text[];
+  v_exponent int;
+begin
+  if p_number ~ '[eE][+-]?[0-9]{5}' then
+    return true;
+  end if;
+  v_part := regexp_match(p_number, '^-?([0-9]+)\.?([0-9]*)[eE]?([+-]?[0-9]*)$');
+  v_exponent := coalesce(nullif(v_part[3], '')::int, 0);
+  return length(v_part[1]) + v_exponent > 131072 or length(v_part[2]) - v_exponent > 16383;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.without_huge_numbers(p_body text)
  RETURNS text
  LANGUAGE sql
@@ -5565,10 +5597,15 @@ CREATE OR REPLACE FUNCTION sync.without_huge_numbers(p_body text)
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET standard_conforming_strings TO 'on'
 AS $function$
-  select string_agg(case when starts_with(m.match[1], '"') then m.match[1] else
-    regexp_replace(m.match[1], '-?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]{5,}', '"\\ufffd"', 'g') end, ''
-    order by m.n)
-  -- A string, or all up to the next one.
+  select string_agg(case
+    when starts_with(m.match[1], '"') then m.match[1]
+    when length(m.match[1]) > 6384 or m.match[1] ~* 'e[+-]?[0-9]{5}' then (
+      select string_agg(case when u.match[1] ~ '^[-0-9]' and sync.is_huge_number(u.match[1])
+        then '"\ufffd"' else u.match[1] end, '' order by u.n)
+      from regexp_matches(m.match[1], '-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|[^0-9-]+|-', 'g')
+        with ordinality as u (match, n))
+    else m.match[1] end, '' order by m.n)
+  -- A string, or all up to the next one. Nothing shorter is huge but by an exponent of five digits.
   from regexp_matches(p_body, '"(?:[^"\\]|\\.)*"|[^"]+|"', 'g') with ordinality as m (match, n);
 $function$;
 
@@ -5593,13 +5630,14 @@ begin
     or numeric_value_out_of_range then
     v_mended := case when strpos(v_page.body, '\u') > 0 then sync.mended(v_page.body)
       else v_page.body end;
-    if v_mended ~* 'e[+-]?[0-9]{5}' then
-      v_mended := sync.without_huge_numbers(v_mended);
-    end if;
-    if (v_mended <> v_page.body) is not true then
+    if sqlstate <> '22003' and (v_mended <> v_page.body) is not true then
       raise;
     end if;
-    v_page.answer := v_mended::jsonb;
+    begin
+      v_page.answer := v_mended::jsonb;
+    exception when numeric_value_out_of_range then
+      v_page.answer := (sync.without_huge_numbers(v_mended))::jsonb;
+    end;
     v_page.is_mended := true;
   end;
   return v_page;
@@ -15898,8 +15936,8 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
-Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given, or
+takes two for one. Locks: rows in key order.';
 
 comment on schema synced is 'Tables that streams declare by columns. No API serves it unless the owner exposes it.';
 
@@ -16353,8 +16391,10 @@ comment on function sync.count_at(jsonb,text[]) is 'Returns: the same, where one
 
 comment on function sync.page_number_in(jsonb,text[]) is 'Returns: the number of a page at a path, 1 or more; null if none stands there.';
 
-comment on function sync.without_huge_numbers(text) is 'Returns: a JSON text in which numbers with an exponent of five digits, of which Postgres stores
-few, are the text U+FFFD.';
+comment on function sync.is_huge_number(text) is 'Returns: whether a number of JSON has more digits before or after the point than Postgres stores,
+or an exponent of five digits, with which it stores few.';
+
+comment on function sync.without_huge_numbers(text) is 'Returns: a JSON text in which numbers that Postgres cannot store are the text U+FFFD.';
 
 comment on function sync.read_json(sync.page_in_hand) is 'Returns: the page with its body as JSON; is_mended: some of its characters Postgres cannot store.
 Raises: 22P02 not JSON, 22003 a number that cannot be mended.';
@@ -17793,6 +17833,8 @@ revoke all on function sync.refuse_shape(text,text) from public, anon, authentic
 revoke all on function sync.count_in(jsonb,text[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.page_number_in(jsonb,text[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.is_huge_number(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.without_huge_numbers(text) from public, anon, authenticated, service_role;
 

@@ -61,6 +61,14 @@ declare
   v_changed sync.changed_record[];
   v_unlike text;
 begin
+  select format('%s and %s', min((r).record_id), max((r).record_id)) into v_unlike
+  from (select unnest(p_records) as r offset 0) as x
+  group by (r).workspace_id, (r).stream_id, (r).parent_id, (r).record_id::bigint
+  having min((r).record_id) <> max((r).record_id) limit 1;
+  if v_unlike is not null then
+    raise exception 'the column id takes % for one: a column id of type text tells them apart',
+      v_unlike;
+  end if;
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
@@ -192,6 +200,14 @@ declare
   v_changed sync.changed_record[];
   v_unlike text;
 begin
+  select format('%s and %s', min((r).record_id), max((r).record_id)) into v_unlike
+  from (select unnest(p_records) as r offset 0) as x
+  group by (r).workspace_id, (r).stream_id, (r).parent_id, (r).record_id::bigint
+  having min((r).record_id) <> max((r).record_id) limit 1;
+  if v_unlike is not null then
+    raise exception 'the column id takes % for one: a column id of type text tells them apart',
+      v_unlike;
+  end if;
   v_judged := array(
     select row(i.workspace_id, i.stream_id, i.record_id,
       case when judged.replaces then i.updated_at else e.updated_at end, becomes.record,
@@ -549,16 +565,16 @@ unless it says itself that it is deleted. An answer that was requested before th
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
-Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given, or
+takes two for one. Locks: rows in key order.';
 
 comment on function sync.upsert_email_replies(sync.incoming_record[]) is 'Upsert records as one set; unchanged ones cost nothing, a deleted one that is seen lives again,
 unless it says itself that it is deleted. An answer that was requested before the row''s last change
 replaces it only with a later date; one that was requested later is the truth in full scans, and in
 others unless its date is older and the row''s is not in the future. A value that does not fit its
 column makes that null. Made by sync.write_upsert(). Returns: what changed. Raises: 23xxx a
-constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given.
-Locks: rows in key order.';
+constraint, P0001 a trigger that lets a record vanish or a column id that is not as it was given, or
+takes two for one. Locks: rows in key order.';
 
 comment on function sync.write_thread(bigint,bigint,jsonb,timestamp with time zone) is 'Write one conversation and its messages; stored ones that the answer joins become one. An answer
 that was requested before its last change adds what is missing and replaces nothing. Returns:

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(25);
+select plan(34);
 
 select is(sync.mended(given), mended, given) from (values
   ('"a\u0000b\u0000\u0000"', '"a\ufffdb\ufffd\ufffd"'),
@@ -64,10 +64,31 @@ select is(tests.sync_body(replace(tests.bad_name('1e200000'), '"daily_limit": 20
 select results_eq($$select id, name, daily_limit, raw ->> 'daily_limit' from sync.sender_emails
   order by id$$, $$values (1::bigint, 'Account 1', null::bigint, U&'\FFFD'),
     (2, '1e200000', null, U&'\FFFD')$$, 'it is null in its column');
+select is(sync.without_huge_numbers(format('[-1%1$s, 2%1$s,0.%1$s3, 4%1$se-9999, "5%1$s", 6.5]',
+  repeat('0', 140000))), format('["\ufffd", "\ufffd","\ufffd", 4%1$se-9999, "5%1$s", 6.5]',
+  repeat('0', 140000)), 'nor is one that is written out');
+create function tests.is_stored(p_number text) returns boolean language plpgsql as $$
+begin
+  return p_number::jsonb is not null;
+exception when numeric_value_out_of_range then
+  return false;
+end; $$;
+select is(array[sync.is_huge_number(number), not tests.is_stored(number)], array[is_huge, is_huge],
+  format('%s characters, of which the last are %s', length(number), right(number, 8)))
+from (values (repeat('9', 131072), false), (repeat('9', 131073), true),
+  (repeat('9', 130072) || 'e1000', false), (repeat('9', 130073) || 'E+1000', true),
+  ('-0.' || repeat('9', 16383), false), ('0.' || repeat('9', 16384), true)
+) as example (number, is_huge);
+select is(tests.sync_body(replace(tests.bad_name('x'), '"daily_limit": 20',
+  '"daily_limit": 1' || repeat('0', 140000))), 'completed', 'nor does such a one keep a page');
 select is(tests.sync_body('<html>\u0000</html>'), 'retry', 'what is no JSON stays none');
 select tests.advance('10 minutes');
-select is((tests.complete(l, repeat('[', 100000))), 'retry',
-  'nor is what is too deep to be read') from tests.claim() as l;
+create temp table deep as select repeat('[', 100000) || repeat(']', 100000) as body;
+select throws_ok('select sync.read_json(jsonb_populate_record(null::sync.page_in_hand,
+  to_jsonb(d))) from deep as d', '54001', null, 'what is too deep cannot be read');
+select results_eq($$select o ->> 'outcome', o ->> 'code' from tests.claim() as l,
+  complete_chunk_job_safe(l.queue_id, l.lease_token, jsonb_build_object('status', 200, 'body',
+  (select body from deep))) as o$$, $$values ('retry', 'SY011')$$, 'and is no JSON either');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(15);
+select plan(19);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null, "max_in_flight": null}');
 select register_workspace('acme', 'https://crm.example', 'k', 'crm');
@@ -68,6 +68,11 @@ select is(tests.refused(), 'public.things: 0', 'is refused');
 select tests.stream('varchar(3)');
 select is(tests.read_things('abc1', 'abc2'), 'failed: ', 'ids that would be cut');
 select is(tests.refused(), 'public.things: 0', 'are refused, and not one of them kept');
+select is(tests.read_things('abc', 'abcd'), 'failed: ', 'of two that are cut to one');
+select is(tests.refused(), 'public.things: 0', 'none is kept either');
+select tests.stream('numeric');
+select is(tests.read_things('7', '7.0'), 'failed: ', 'nor of two that a type takes for one');
+select is(tests.refused(), 'public.things: 0', 'although it writes both as they are');
 select tests.stream('bigint');
 select is(tests.read_things('7', '008'), 'failed: ', 'numbers with zeros before them');
 select is(tests.refused(), 'public.things: 0', 'are refused');
