@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from chunkwise.errors import (
@@ -56,6 +56,25 @@ class _Call:
     is_slow: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Part:
+    """Pages of a call that are sent together."""
+
+    pages: Sequence[Finished]
+    backoff: Backoff = field(default_factory=Backoff)
+    failures: int = 0
+    first_sent_at: float = 0.0
+    due_at: float = 0.0
+
+    @property
+    def workspaces(self) -> frozenset[str]:
+        return frozenset(held.lease.workspace for held, _ in self.pages)
+
+    def halves(self) -> "list[_Part]":
+        middle = len(self.pages) // 2
+        return [_Part(self.pages[:middle]), _Part(self.pages[middle:])]
+
+
 class HandOver:
     def __init__(
         self,
@@ -96,9 +115,10 @@ class HandOver:
             if len(self._waiting) < MOST_PAGES and self._leases.to_fetch():
                 await asyncio.sleep(LINGER_SECONDS)
             while self._may_call() and (batch := self._next_batch()):
-                call = _Call(frozenset(held.lease.workspace for held, _ in batch))
+                part = _Part(batch)
+                call = _Call(part.workspaces)
                 self._calls.add(call)
-                self._tasks.create_task(self._in_a_call(call, batch))
+                self._tasks.create_task(self._in_a_call(call, part))
 
     def _may_call(self) -> bool:
         """One call at a time, beside those that take long."""
@@ -132,14 +152,14 @@ class HandOver:
         self._waiting = left
         return batch
 
-    async def _in_a_call(self, call: _Call, batch: list[Finished]) -> None:
+    async def _in_a_call(self, call: _Call, part: _Part) -> None:
         timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._is_slow, call)
         try:
-            await self._complete(batch)
+            await self._complete(call, part)
         except Exception as error:  # noqa: BLE001  # of any type: it must cost these pages only
-            log.warning("handing_over_failed", pages=len(batch), error=type(error).__name__)
+            log.warning("handing_over_failed", pages=len(part.pages), error=type(error).__name__)
             failure = Failure("transient", f"handing over failed: {type(error).__name__}")
-            for held, _ in batch:
+            for held, _ in part.pages:
                 self._tasks.create_task(self.fail(held, failure))
         finally:
             timer.cancel()
@@ -150,49 +170,64 @@ class HandOver:
         call.is_slow = True
         self._arrived.set()
 
-    async def _complete(self, batch: list[Finished]) -> None:
-        """A call refused as a whole is halved, until the page that spoils it stands alone."""
-        try:
-            answer = await self._call(batch)
-        except (UnavailableError, VersionMismatchError) as error:
-            log.warning("pages_given_up", pages=len(batch), **error.fields())
-            for held, _ in batch:
-                self._leases.forget(held)
-        except ChunkwiseError as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                await self._complete(batch[:middle])
-                await self._complete(batch[middle:])
+    async def _complete(self, call: _Call, whole: _Part) -> None:
+        """A call refused as a whole is halved, until the page that spoils it stands alone. What is
+        sent again comes after all that was not sent yet: nothing waits for a page that is held."""
+        unsent, again = deque([whole]), list[_Part]()
+        while unsent or again:
+            if unsent:
+                part = unsent.popleft()
             else:
-                # Not awaited: repeated for as long as the lease lives, it would hold up the others.
-                failure = _failure_of(error)
-                self._tasks.create_task(self.fail(batch[0][0], failure))
-        else:
-            self._answered(batch, answer)
-
-    async def _call(self, batch: list[Finished]) -> Outcomes:
-        """Repeated as it was while a lease lives: a repeated completion is applied once. When all
-        have run out, the database would refuse every page."""
-        backoff = Backoff()
-        pages = [(held.lease, page) for held, page in batch]
-        started, failures = time.monotonic(), 0
-        while True:
+                part = min(again, key=lambda each: each.due_at)
+                again.remove(part)
+                await asyncio.sleep(part.due_at - time.monotonic())
             try:
-                return await self._gateway.complete_chunk_jobs_safe(pages)
-            except UnavailableError as error:
-                failures += 1
-                if all(held.expired for held, _ in batch):
-                    raise
-                is_too_much = error.code in TOO_MUCH_AT_ONCE and len(batch) > 1
-                if is_too_much or (
-                    failures >= TRIES_WHILE_OTHERS_PASS and self._gateway.answered_at > started
-                ):
-                    text = f"{error.message}, while other calls are answered"
-                    raise _StuckError(text, code=error.code) from None
-                log.warning("complete_repeated", pages=len(batch), **error.fields())
-            await backoff.wait()
+                answer = await self._send(part)
+            except (UnavailableError, VersionMismatchError) as error:
+                log.warning("pages_given_up", pages=len(part.pages), **error.fields())
+                for held, _ in part.pages:
+                    self._leases.forget(held)
+            except ChunkwiseError as error:
+                if len(part.pages) > 1:
+                    unsent.extend(part.halves())
+                else:
+                    # Not awaited: repeated for as long as the lease lives, it would hold up others.
+                    failure = _failure_of(error)
+                    self._tasks.create_task(self.fail(part.pages[0][0], failure))
+            else:
+                if answer is None:
+                    again.append(part)
+                else:
+                    self._answered(part.pages, answer)
+            call.workspaces = frozenset[str]().union(
+                *(each.workspaces for each in (*again, *unsent))
+            )
+            self._arrived.set()
 
-    def _answered(self, batch: list[Finished], answer: Outcomes) -> None:
+    async def _send(self, part: _Part) -> Outcomes | None:
+        """Repeated as it was while a lease lives: a repeated completion is applied once. When all
+        have run out, the database would refuse every page. Returns: None if it is due again."""
+        part.first_sent_at = part.first_sent_at or time.monotonic()
+        try:
+            return await self._gateway.complete_chunk_jobs_safe(
+                [(held.lease, page) for held, page in part.pages]
+            )
+        except UnavailableError as error:
+            part.failures += 1
+            if all(held.expired for held, _ in part.pages):
+                raise
+            is_too_much = error.code in TOO_MUCH_AT_ONCE and len(part.pages) > 1
+            if is_too_much or (
+                part.failures >= TRIES_WHILE_OTHERS_PASS
+                and self._gateway.answered_at > part.first_sent_at
+            ):
+                text = f"{error.message}, while other calls are answered"
+                raise _StuckError(text, code=error.code) from None
+            log.warning("complete_repeated", pages=len(part.pages), **error.fields())
+        part.due_at = time.monotonic() + part.backoff.next_seconds()
+        return None
+
+    def _answered(self, batch: Sequence[Finished], answer: Outcomes) -> None:
         by_id = {outcome.queue_id: outcome for outcome in answer.outcomes}
         for held, page in batch:
             outcome = by_id.get(held.lease.queue_id)

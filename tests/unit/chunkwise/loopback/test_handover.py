@@ -154,6 +154,42 @@ async def test_a_page_that_the_database_does_not_take_is_postponed(
     assert str(failed[0]["p_error_message"]).startswith(said)
 
 
+async def test_others_of_its_call_are_through_before_a_held_page_is_sent_again() -> None:
+    calls: list[list[int]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = int(head.split("content-length: ")[1].split("\r\n")[0])
+        pages = json.loads(await reader.readexactly(size))["p_pages"]
+        calls.append([page["queue_id"] for page in pages])
+        if 1 in calls[-1] and calls.count([1]) < 2:
+            await reply(HELD.encode(), "500 Internal Server Error", CLOSE)(writer)
+        else:
+            outcomes = [{"queue_id": each, "outcome": "completed"} for each in calls[-1]]
+            await reply(json.dumps({"outcomes": outcomes}).encode(), headers=CLOSE)(writer)
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    leases = Leases()
+    ended: list[Outcome] = []
+    async with (
+        listening,
+        Gateway.connect(url, Secret("sb_secret_abc")) as gateway,
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as tasks,
+    ):
+        hand_over = HandOver(gateway, leases, ended.extend, tasks)
+        for number in (1, 2, 3, 4):
+            hand_over.put(fetched(leases, number), page())
+        running = tasks.create_task(hand_over.run())
+        await leases.none_left()
+        running.cancel()
+    assert calls == [[1, 2, 3, 4], [1, 2], [3, 4], [1], [2], [1]]
+    assert [outcome.queue_id for outcome in ended] == [3, 4, 2, 1]
+
+
 async def test_a_call_that_waits_holds_up_no_other_workspace() -> None:
     """What a person holds in the database is waited for by its workspace's pages alone."""
     calls: asyncio.Queue[list[int]] = asyncio.Queue()
