@@ -1893,7 +1893,7 @@ comment on column public.sync_streams.class_rules is
 'As those of its source, and looked at before them.';
 comment on column public.sync_streams.conditional is
 'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
-body.';
+body, unless it ends its list and may be full: of a counted list so is an only page.';
 comment on column public.sync_streams.columns is
 'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records
 go to synced_records or to target_table.';
@@ -8448,12 +8448,13 @@ begin
     and (p_page.ends and p_page.records >= p_stream.page_size) is not true
     and (p_stream.completeness = 'counted' and p_page.page >= p_page.last_page
       and (p_page.records >= p_stream.page_size
-        or (p_page.page > 1 and p_page.total <= p_page.page * p_page.records))) is not true;
+        or (p_page.records > 0 and p_page.total <= p_page.page * p_page.records))) is not true;
 end; $$;
 comment on function sync.has_version(sync.page_in_hand, public.sync_streams) is
 $$Returns: whether a page that was read is known again by its version: not one of which a value was
 refused, nor a full one that ends the list: what follows it some day may show in no part of it that
-the version is made of.$$;
+the version is made of. Pages may be shorter than declared: the last page of a counted list is full
+unless a page before it shows more; an only page may be.$$;
 
 create function sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void

@@ -162,7 +162,7 @@ comment on column public.sync_streams.class_rules is
 'As those of its source, and looked at before them.';
 comment on column public.sync_streams.conditional is
 'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
-body.';
+body, unless it ends its list and may be full: of a counted list so is an only page.';
 comment on column public.sync_streams.columns is
 'Columns of its own table, {"name": "type"} or {"name": {"path", "type", "format"}}; null: records
 go to synced_records or to target_table.';

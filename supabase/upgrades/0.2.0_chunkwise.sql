@@ -5990,7 +5990,7 @@ begin
     and (p_page.ends and p_page.records >= p_stream.page_size) is not true
     and (p_stream.completeness = 'counted' and p_page.page >= p_page.last_page
       and (p_page.records >= p_stream.page_size
-        or (p_page.page > 1 and p_page.total <= p_page.page * p_page.records))) is not true;
+        or (p_page.records > 0 and p_page.total <= p_page.page * p_page.records))) is not true;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
@@ -15748,7 +15748,7 @@ the whole list, or the one record; may delete. items: one request per record tha
 staged. connection: one request that tells whose key it is (id_path, name_path).';
 
 comment on column public.sync_streams.conditional is 'Whether requests carry what the last answer said of its version, so that an unchanged page costs no
-body.';
+body, unless it ends its list and may be full: of a counted list so is an only page.';
 
 comment on column public.sync_streams.cursor_is is 'keyset: the API says that its cursor stands for a place in the order, so that nothing is missed
 between two pages; null: it may be an offset.';
@@ -16470,7 +16470,8 @@ comment on function sync.said_by(sync.page_in_hand,sync.page_in_hand) is 'Return
 
 comment on function sync.has_version(sync.page_in_hand,public.sync_streams) is 'Returns: whether a page that was read is known again by its version: not one of which a value was
 refused, nor a full one that ends the list: what follows it some day may show in no part of it that
-the version is made of.';
+the version is made of. Pages may be shorter than declared: the last page of a counted list is full
+unless a page before it shows more; an only page may be.';
 
 comment on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) is 'Keep the versions of pages that were applied, with what they showed, and forget those that are
 none any more. Locks: those rows.';

@@ -87,9 +87,11 @@ def answers() -> dict[str, Callable[[Asked], Said]]:
         return page([2 * number - 1, 2 * number], 6, 3)
 
     def unchanged(asked: Asked) -> Said:
-        if asked.headers.get("if-none-match") == '"one"':
-            return Said("304 Not Modified", headers={"ETag": '"one"'})
-        return Said(body=page([1, 2], 2).body, headers={"ETag": '"one"'})
+        number = int(dict(asked.query)["page"])
+        version = {"ETag": f'"{number}"'}
+        if asked.headers.get("if-none-match") == version["ETag"]:
+            return Said("304 Not Modified", headers=version)
+        return Said(body=page([1, 2] if number == 1 else [3], 3, 2).body, headers=version)
 
     busy = Said("403 Forbidden", b'{"reason": "busy"}')
     limited = Said("403 Forbidden", headers={"X-Kit-Remaining": "0", "Retry-After": "1"})
@@ -250,7 +252,8 @@ class Kit:
 
     def _check_unchanged(self) -> None:
         asked = [each.headers.get("if-none-match") for each in self.script.asked["/unchanged"]]
-        self.holds("answer_headers are handed over with a page", asked == [None, '"one"'])
+        versions = [None, None, '"1"', '"2"']
+        self.holds("answer_headers are handed over with a page", asked == versions)
         self.holds(
             "a 304 is handed over where it is a page", self._status("unchanged") == "completed"
         )

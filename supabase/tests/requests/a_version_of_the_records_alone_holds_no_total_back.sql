@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(10);
+select plan(18);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null, "max_in_flight": null}');
 select declare_stream('{"source_name": "crm", "stream_name": "things", "path": "/things",
@@ -9,9 +9,10 @@ select register_workspace('acme', 'https://crm.example', 'k', 'crm');
 
 -- The API: its ETag is made of a page's records; the total stands beside them.
 create table tests.answered (status int);
-create function tests.read_things() returns text language plpgsql as $$
+create function tests.read_things(p_stream text default 'things') returns text
+  language plpgsql as $$
 declare
-  v_job_id uuid := (start_sync_job('things') ->> 'job_id')::uuid;
+  v_job_id uuid := (start_sync_job('test', array[p_stream]) ->> 'job_id')::uuid;
   v_lease jsonb;
   v_body text;
   v_etag text;
@@ -22,7 +23,8 @@ begin
   loop
     v_lease := claim_next_chunk_job_safe('w', 1, p_protocol => 2) #> '{leases,0}';
     exit when v_lease is null;
-    v_body := tests.page_body('acme', (tests.params_of(v_lease) ->> 'page')::int);
+    v_body := tests.page_body(case p_stream when 'parts' then 'below' else 'acme' end,
+      (tests.params_of(v_lease) ->> 'page')::int);
     v_etag := format('"%s"', md5((v_body::jsonb -> 'data')::text));
     v_status := case when v_lease #>> '{request,headers,If-None-Match}' = v_etag
       then 304 else 200 end;
@@ -66,6 +68,31 @@ select is(tests.answers(), '200 304', 'of pages that are shorter the last one ma
 select tests.serve('acme', 1, 2, 3, 4, 5);
 select is(tests.read_things(), 'completed', 'a record more');
 select is(tests.ids_here(), '1 2 3 4 5', 'is here as well');
+
+select tests.serve('acme', 1, 2);
+select tests.read_things() from generate_series(1, 4);
+select is(tests.read_things() || ': ' || tests.answers(), 'completed: 200',
+  'an only page may be full, and is read each time');
+select tests.serve('acme', 1, 2, 3);
+select is(tests.read_things(), 'completed', 'a record more behind it');
+select is(tests.ids_here(), '1 2 3', 'is here');
+select tests.serve('acme', variadic '{}');
+select tests.read_things() from generate_series(1, 4);
+select is(tests.answers(), '304', 'an empty page is not full');
+
+-- Lists below parents: each is scanned by itself.
+select tests.serve('acme', 1);
+select tests.read_things();
+select declare_stream('{"source_name": "crm", "stream_name": "parts", "page_size": 2,
+  "path": "/things/{parent.id}/parts", "parent_stream": "things", "conditional": true}');
+select tests.serve('below', 11, 12, 13);
+select tests.read_things('parts');
+select is(tests.read_things('parts') || ': ' || tests.answers(), 'completed: 304 304',
+  'a list below a parent costs no body either');
+select tests.serve('below', 11, 12, 13, 14);
+select is(tests.read_things('parts'), 'completed', 'a record more on its last page');
+select is(tests.answers(), '200 200 200 304', 'has this list read anew, whole');
+select is(tests.ids_here(), '1 11 12 13 14', 'and is here');
 
 select * from finish();
 rollback;
