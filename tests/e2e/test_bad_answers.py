@@ -111,7 +111,7 @@ CASES = {
         lambda page: Body(content=page[: len(page) // 2]), "SY011", "not JSON", TRIED
     ),
     "nothing": Case(raw(b""), "SY011", "not JSON", TRIED),
-    "a deep nest": Case(raw(b"[" * 200_000), None, "stack depth", TRIED),
+    "a deep nest": Case(raw(b"[" * 200_000), "SY011", "nested too deep", TRIED),
     "a reported failure": Case(REPORTED, "SY013", "The list is being rebuilt.", TRIED),
     "one reported failure": Case(
         REPORTED, "SY013", "", ("retry", "completed"), times=1, status="completed"
@@ -138,7 +138,6 @@ WAYS_OUT = {
     "HTTP 302": "Look at the workspace's base URL.",
     "HTTP 403": "rotate_workspace_key()",
     "HTTP 500": "",
-    "stack depth": "",
     "HTTP 404": "Look at the workspace's base URL.",
 }
 
