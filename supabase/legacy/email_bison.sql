@@ -14,16 +14,16 @@ declare
       workspace_statistics, workspace_sync_runs}';
   v_functions constant text[] := '{apply_declaration, approve_deletions, cancel_sync_job, chunkwise_version,
       claim_chunk_job_safe, claim_next_chunk_job_safe, cleanup_stuck_chunks,
-      complete_chunk_job_safe, complete_chunk_jobs_safe, deactivate_workspace, declare_source,
-      declare_stream, extend_chunk_leases, fail_chunk_job_safe, get_alerts_page, get_audit,
-      get_declarations, get_engine_page, get_fleet, get_held_deletions, get_job_page,
-      get_jobs_page, get_key_check, get_retryable_jobs, get_sources_page, get_stream_try,
-      get_sync_job_progress, get_workspace_page, import_client_registry, pause_sync,
-      register_worker_endpoint, register_workspace, release_sync_lock, remove_worker_endpoint,
-      remove_workspace, request_full_scan, resume_sync, retry_failed_chunks,
-      rotate_workspace_key, schedule_jobs, set_alert_url, set_budget, set_setting, start_audit,
-      start_sync_job, stream_sql, trigger_next_chunk_processing, try_stream, try_sync_lock,
-      unblock_budget}';
+      compare_workspace_names, complete_chunk_job_safe, complete_chunk_jobs_safe,
+      deactivate_workspace, declare_source, declare_stream, extend_chunk_leases,
+      fail_chunk_job_safe, get_alerts_page, get_audit, get_declarations, get_engine_page,
+      get_fleet, get_held_deletions, get_job_page, get_jobs_page, get_key_check,
+      get_retryable_jobs, get_sources_page, get_stream_try, get_sync_job_progress,
+      get_workspace_page, import_client_registry, pause_sync, register_worker_endpoint,
+      register_workspace, release_sync_lock, remove_worker_endpoint, remove_workspace,
+      request_full_scan, resume_sync, retry_failed_chunks, rotate_workspace_key, schedule_jobs,
+      set_alert_url, set_budget, set_setting, start_audit, start_sync_job, stream_sql,
+      trigger_next_chunk_processing, try_stream, try_sync_lock, unblock_budget}';
   v_edge_functions constant text := 'functions/v1/'
     '(poll-sender-emails|background-sync-processor|sync-threads-page-worker|sync-threads-processor)';
   v_taken text;

@@ -75,14 +75,15 @@ begin
     select 'function ' || p.proname from pg_catalog.pg_proc as p
     where p.pronamespace = 'public'::regnamespace and p.proname = any ('{apply_declaration, approve_deletions, cancel_sync_job, chunkwise_version,
       claim_chunk_job_safe, claim_next_chunk_job_safe, cleanup_stuck_chunks,
-      complete_chunk_job_safe, complete_chunk_jobs_safe, deactivate_workspace, declare_source,
-      declare_stream, extend_chunk_leases, fail_chunk_job_safe, get_alerts_page, get_audit,
-      get_declarations, get_engine_page, get_fleet, get_held_deletions, get_job_page,
-      get_jobs_page, get_key_check, get_retryable_jobs, get_sources_page, get_stream_try,
-      get_sync_job_progress, get_workspace_page, pause_sync, register_worker_endpoint,
-      register_workspace, release_sync_lock, remove_worker_endpoint, remove_workspace,
-      request_full_scan, resume_sync, retry_failed_chunks, rotate_workspace_key, schedule_jobs,
-      set_alert_url, set_budget, set_setting, start_audit, start_sync_job, stream_sql,
+      compare_workspace_names, complete_chunk_job_safe, complete_chunk_jobs_safe,
+      deactivate_workspace, declare_source, declare_stream, extend_chunk_leases,
+      fail_chunk_job_safe, get_alerts_page, get_audit, get_declarations, get_engine_page,
+      get_fleet, get_held_deletions, get_job_page, get_jobs_page, get_key_check,
+      get_retryable_jobs, get_sources_page, get_stream_try, get_sync_job_progress,
+      get_workspace_page, pause_sync, register_worker_endpoint, register_workspace,
+      release_sync_lock, remove_worker_endpoint, remove_workspace, request_full_scan,
+      resume_sync, retry_failed_chunks, rotate_workspace_key, schedule_jobs, set_alert_url,
+      set_budget, set_setting, start_audit, start_sync_job, stream_sql,
       trigger_next_chunk_processing, try_stream, try_sync_lock, unblock_budget}')
     union
     select 'type ' || y.typname from pg_catalog.pg_type as y
@@ -17572,6 +17573,28 @@ SY014 no key of the source's form, SY015 refused address, SY019 taken name, exte
 Locks: as
 rotate_workspace_key().$$;
 
+create function public.compare_workspace_names(p_names text[]) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
+begin
+  perform sync.require_service();
+  return jsonb_build_object('names', (
+    select coalesce(jsonb_agg(jsonb_build_object('workspace_name', w.workspace_name, 'first',
+      x.first) order by x.n), '[]')
+    from (
+      select k.n, k.name_key, min(k.n) over (partition by k.name_key) as first
+      from (
+        select u.n, sync.name_key(u.name) as name_key
+        from unnest(p_names) with ordinality as u (name, n) offset 0
+      ) as k
+    ) as x
+    left join public.sync_workspaces as w on w.name_key = x.name_key));
+end; $$;
+comment on function public.compare_workspace_names(text[]) is
+$$Tell of names, before they are registered, which are the same and whose they are. Returns:
+{"names": [for each, in order, {"workspace_name": the workspace that has it, removed ones too, or
+null; "first": the position, from 1, of the first of these names that is the same}]}.$$;
+
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
@@ -17730,12 +17753,13 @@ for each statement execute function sync.forget_workspaces();
 
 revoke all on function
   sync.follow_workspaces, sync.lock_runs, sync.write_workspace_key, sync.source_id_of,
-  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
-  sync.erase_workspace_rows, public.remove_workspace, sync.forget_workspaces
+  public.register_workspace, public.compare_workspace_names, public.rotate_workspace_key,
+  public.deactivate_workspace, sync.erase_workspace_rows, public.remove_workspace,
+  sync.forget_workspaces
 from public, anon, authenticated, service_role;
 grant execute on function
-  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
-  public.remove_workspace
+  public.register_workspace, public.compare_workspace_names, public.rotate_workspace_key,
+  public.deactivate_workspace, public.remove_workspace
 to service_role;
 
 -- Endpoints: the receivers that pg_net wakes, and what was pushed to them.

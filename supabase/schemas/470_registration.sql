@@ -196,6 +196,28 @@ SY014 no key of the source's form, SY015 refused address, SY019 taken name, exte
 Locks: as
 rotate_workspace_key().$$;
 
+create function public.compare_workspace_names(p_names text[]) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+  set statement_timeout = '10s' as $$
+begin
+  perform sync.require_service();
+  return jsonb_build_object('names', (
+    select coalesce(jsonb_agg(jsonb_build_object('workspace_name', w.workspace_name, 'first',
+      x.first) order by x.n), '[]')
+    from (
+      select k.n, k.name_key, min(k.n) over (partition by k.name_key) as first
+      from (
+        select u.n, sync.name_key(u.name) as name_key
+        from unnest(p_names) with ordinality as u (name, n) offset 0
+      ) as k
+    ) as x
+    left join public.sync_workspaces as w on w.name_key = x.name_key));
+end; $$;
+comment on function public.compare_workspace_names(text[]) is
+$$Tell of names, before they are registered, which are the same and whose they are. Returns:
+{"names": [for each, in order, {"workspace_name": the workspace that has it, removed ones too, or
+null; "first": the position, from 1, of the first of these names that is the same}]}.$$;
+
 create function public.rotate_workspace_key(p_workspace_name text, p_api_key text) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
   set statement_timeout = '10s'
@@ -354,10 +376,11 @@ for each statement execute function sync.forget_workspaces();
 
 revoke all on function
   sync.follow_workspaces, sync.lock_runs, sync.write_workspace_key, sync.source_id_of,
-  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
-  sync.erase_workspace_rows, public.remove_workspace, sync.forget_workspaces
+  public.register_workspace, public.compare_workspace_names, public.rotate_workspace_key,
+  public.deactivate_workspace, sync.erase_workspace_rows, public.remove_workspace,
+  sync.forget_workspaces
 from public, anon, authenticated, service_role;
 grant execute on function
-  public.register_workspace, public.rotate_workspace_key, public.deactivate_workspace,
-  public.remove_workspace
+  public.register_workspace, public.compare_workspace_names, public.rotate_workspace_key,
+  public.deactivate_workspace, public.remove_workspace
 to service_role;

@@ -13514,6 +13514,28 @@ begin
     v_workspace.workspace_name, 'created', v_is_new);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION public.compare_workspace_names(p_names text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET statement_timeout TO '10s'
+AS $function$
+begin
+  perform sync.require_service();
+  return jsonb_build_object('names', (
+    select coalesce(jsonb_agg(jsonb_build_object('workspace_name', w.workspace_name, 'first',
+      x.first) order by x.n), '[]')
+    from (
+      select k.n, k.name_key, min(k.n) over (partition by k.name_key) as first
+      from (
+        select u.n, sync.name_key(u.name) as name_key
+        from unnest(p_names) with ordinality as u (name, n) offset 0
+      ) as k
+    ) as x
+    left join public.sync_workspaces as w on w.name_key = x.name_key));
+end; $function$;
+
 CREATE OR REPLACE FUNCTION public.rotate_workspace_key(p_workspace_name text, p_api_key text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -17318,6 +17340,10 @@ SY014 no key of the source''s form, SY015 refused address, SY019 taken name, ext
 Locks: as
 rotate_workspace_key().';
 
+comment on function public.compare_workspace_names(text[]) is 'Tell of names, before they are registered, which are the same and whose they are. Returns:
+{"names": [for each, in order, {"workspace_name": the workspace that has it, removed ones too, or
+null; "first": the position, from 1, of the first of these names that is the same}]}.';
+
 comment on function public.rotate_workspace_key(text,text) is 'Give a workspace a new key; claims from now on use it. Live runs begin again, by asking whose key
 it is where the source tells; what is in flight is not applied. The same key again changes nothing.
 Returns: {"workspace_id", "workspace_name"}. Raises: SY002 unknown workspace, SY014 no key of the
@@ -18319,6 +18345,9 @@ grant execute on function public.get_stream_try(bigint) to service_role;
 revoke all on function sync.lock_runs(text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.write_workspace_key(bigint,bigint,text) from public, anon, authenticated, service_role;
+
+revoke all on function public.compare_workspace_names(text[]) from public, anon, authenticated, service_role;
+grant execute on function public.compare_workspace_names(text[]) to service_role;
 
 revoke all on function sync.erase_workspace_rows(bigint,bigint) from public, anon, authenticated, service_role;
 

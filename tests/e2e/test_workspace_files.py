@@ -49,12 +49,21 @@ async def test_of_a_file_with_a_bad_line_nothing_is_added(world: World, tmp_path
     good = '{"name": "acme", "url": "https://bison.example", "key_env": "ACME_KEY"}\n'
     file.write_text(good + '{"name": "zen"}\n{"url": "https://bison.example"}\n')
     refused = await world.chunkwise("workspaces", "add", "--from", str(file), ACME_KEY="1|planted")
+    file.write_text(
+        "name,url,key_env\nAcme - EU,https://bison.example,ACME_KEY\n"
+        "Acme – EU,https://bison.example,ZEN_KEY\n",  # noqa: RUF001  # the other dash
+        encoding="utf-8",
+    )
+    keys = {"ACME_KEY": "1|planted", "ZEN_KEY": "2|planted"}
+    one_name = await world.chunkwise("workspaces", "add", "--from", str(file), **keys)
     mixed = await world.chunkwise("workspaces", "add", "acme", "--from", str(file))
     neither = await world.chunkwise("workspaces", "add", "acme")
 
     assert (refused.code, refused.out) == (2, "")
     assert "line 2: url is missing" in refused.err
     assert "line 3: name is missing" in refused.err
+    assert (one_name.code, one_name.out) == (2, "")
+    assert "line 3: name 'Acme – EU' stands in line 2 already" in one_name.err  # noqa: RUF001
     assert (mixed.code, neither.code) == (2, 2)
     assert "--from takes everything from the file" in mixed.err
     assert "--base-url is missing" in neither.err

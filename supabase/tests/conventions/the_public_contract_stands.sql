@@ -1,10 +1,11 @@
 begin;
 \ir ../support/setup.psql
-select plan(45);
+select plan(46);
 
 select has_function('public'::name, verb::name, arguments::name[], 'verb ' || verb)
 from (values
   ('register_workspace', '{text,text,text,text,text,integer,boolean}'),
+  ('compare_workspace_names', '{_text}'),
   ('rotate_workspace_key', '{text,text}'),
   ('deactivate_workspace', '{text}'),
   ('import_client_registry', '{regclass,text,boolean}'),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chunkwise.cli.workspace_file import Line, read_lines
+from chunkwise.cli.workspace_file import Line, read_lines, refuse_repeated
 from chunkwise.errors import EXIT_SETTINGS, SettingsError
 
 URL = "https://bison.example"
@@ -59,7 +59,6 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
             f"acme,{URL},0,",
             "zen,bison.example,,",
             f"good,{URL},,",
-            f"GOOD,{URL},,",
             f"keyless,{URL},,NO_SUCH_VARIABLE",
             f"short,{URL}",
             f"long,{URL},,,,more",
@@ -71,12 +70,18 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         "line 3: max_concurrency is 'many', not a whole number above 0",
         "line 4: max_concurrency is '0', not a whole number above 0",
         "line 5: url is 'bison.example', and begins with https://",
-        "line 7: name 'GOOD' stands in line 6 already",
-        "line 8: key_env: NO_SUCH_VARIABLE is not set in the environment",
-        "line 9: has fewer fields than the header",
-        "line 10: has more fields than the header",
-        f"line 11: max_concurrency is '{'9' * 40}', not a whole number above 0",
+        "line 7: key_env: NO_SUCH_VARIABLE is not set in the environment",
+        "line 8: has fewer fields than the header",
+        "line 9: has more fields than the header",
+        f"line 10: max_concurrency is '{'9' * 40}', not a whole number above 0",
     ]
+
+
+def test_lines_that_repeat_a_name_are_named_with_the_first(tmp_path: Path) -> None:
+    lines = read(f"name,url\nzen,{URL}\nacme,{URL}\nZen,{URL}\n", tmp_path)
+    refuse_repeated(tmp_path, lines, [1, 2, 3])
+    with pytest.raises(SettingsError, match="line 4: name 'Zen' stands in line 2 already"):
+        refuse_repeated(tmp_path, lines, [1, 2, 1])
 
 
 @pytest.mark.parametrize(
@@ -85,6 +90,8 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         ('{"name": "a"', "line 1: not JSON: "),
         ('{"name": ["a"], "url": "x"}', "line 1: name is neither text nor a whole number"),
         ('{"name": true, "url": "x"}', "line 1: name is neither text nor a whole number"),
+        ('{"name": "a\\u0000", "url": "x"}', "line 1: name has U+0000"),
+        ('{"name": "a\\ud800", "url": "x"}', "line 1: name has U+0000"),
         (f'{{"name": "a", "url": "{URL}", "colour": "red"}}', "line 1: field 'colour' is none of"),
         (f'{{"name": "a", "url": "{URL}", "api_key": "1|planted"}}', "line 1: field api_key: no"),
         (f"name,url,key\na,{URL},1|planted\n", "line 2: field key: no keys in files"),

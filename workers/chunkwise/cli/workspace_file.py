@@ -3,10 +3,10 @@
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Never
 
 from chunkwise.errors import SettingsError
 from chunkwise.gateway.protocol import LARGEST_INTEGER
@@ -45,25 +45,35 @@ def read_lines(path: Path) -> list[Line]:
         raise SettingsError(f"{path} cannot be read: {error}", FORM) from None
     lines: list[Line] = []
     faults: list[str] = []
-    first_with: dict[str, int] = {}
     is_json = text.lstrip().startswith("{")
     for number, fields in _json_lines(text) if is_json else _csv_lines(text):
         try:
-            line = _line(number, fields)
+            lines.append(_line(number, fields))
         except ValueError as fault:
             faults.append(f"line {number}: {fault}")
-        else:
-            lines.append(line)
-            first = first_with.setdefault(line.name.casefold(), number)
-            if first != number:
-                faults.append(f"line {number}: name {line.name!r} stands in line {first} already")
     if faults:
-        more = f"\n… and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
-        told = "\n".join(faults[:MOST_NAMED]) + more
-        raise SettingsError(f"nothing was added of {path}:\n{told}", FORM)
+        _refuse(path, faults)
     if not lines:
         raise SettingsError(f"{path} has no workspace", FORM)
     return lines
+
+
+def refuse_repeated(path: Path, lines: Sequence[Line], first: Sequence[int]) -> None:
+    """`first`: for each line the position, from 1, of the first one with the same name, as only
+    the database compares them. Raises SettingsError, which names every line that repeats one."""
+    faults = [
+        f"line {line.number}: name {line.name!r} stands in line {same.number} already"
+        for line, same in zip(lines, (lines[position - 1] for position in first), strict=True)
+        if same is not line
+    ]
+    if faults:
+        _refuse(path, faults)
+
+
+def _refuse(path: Path, faults: Sequence[str]) -> Never:
+    more = f"\n… and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
+    told = "\n".join(faults[:MOST_NAMED]) + more
+    raise SettingsError(f"nothing was added of {path}:\n{told}", FORM)
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, Fields | ValueError]]:
@@ -138,4 +148,7 @@ def _line(number: int, fields: Fields | ValueError) -> Line:
 def _text(name: str, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise ValueError(f"{name} is neither text nor a whole number")  # noqa: TRY004
-    return None if value is None else str(value).strip() or None
+    text = "" if value is None else str(value).strip()
+    if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError(f"{name} has U+0000 or half a pair of surrogates, which nothing stores")
+    return text or None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -14,7 +14,7 @@ from chunkwise.cli.advice import in_commands
 from chunkwise.cli.key_check import BAD, ask_about_key
 from chunkwise.cli.output import JsonOption, Row, counted, print_json, print_table
 from chunkwise.cli.secrets import masked, read_key
-from chunkwise.cli.workspace_file import Line, read_lines
+from chunkwise.cli.workspace_file import Line, read_lines, refuse_repeated
 from chunkwise.errors import ChunkwiseError, DatabaseError, SettingsError
 from chunkwise.gateway.client import Registration
 from chunkwise.gateway.compatibility import connected
@@ -108,6 +108,7 @@ def add(
         is_whole = asyncio.run(
             _add_lines(
                 settings,
+                from_file,
                 lines,
                 replace=replace,
                 takes_key=not no_key,
@@ -185,6 +186,7 @@ async def _register(
 
 async def _add_lines(
     settings: Settings,
+    file: Path,
     lines: Sequence[Line],
     *,
     replace: bool,
@@ -195,14 +197,16 @@ async def _add_lines(
     """One that is refused stops no other. Returns: whether none was."""
     rows: list[Row] = []
     async with operating(settings) as operator:
+        compared = await operator.compare_workspace_names([line.name for line in lines])
+        refuse_repeated(file, lines, [name["first"] for name in compared])
         known = {
-            str(workspace["workspace_name"]).casefold(): workspace
+            str(workspace["workspace_name"]): workspace
             for workspace in await operator.gateway.workspaces()
         }
         keys = {
             line.number: read_key(line.name, line.key_env) if takes_key else Secret("")
-            for line in lines
-            if not _is_there(line, known)
+            for line, name in zip(lines, compared, strict=True)
+            if not _is_there(line, known.get(name["workspace_name"]))
         }
         for line in lines:
             row = {"line": line.number, "workspace": line.name, "result": "unchanged", "note": None}
@@ -242,10 +246,9 @@ async def _add_line(
     return {"result": "added" if answer["created"] else "changed", "note": _told(said).strip()}
 
 
-def _is_there(line: Line, known: Mapping[str, Row]) -> bool:
+def _is_there(line: Line, workspace: Row | None) -> bool:
     """Whether a workspace is as its line has it, and has a key that nothing speaks against. What
     a line leaves out is as it is; a key that a variable has may be a new one."""
-    workspace = known.get(line.name.casefold())
     return (
         workspace is not None
         and line.key_env is None

@@ -87,6 +87,10 @@ class Operator:
             "resume_sync", {"p_source": source, "p_workspace": workspace}
         )
 
+    async def compare_workspace_names(self, names: Sequence[str]) -> list[Json]:
+        answer = await self.gateway.call("compare_workspace_names", {"p_names": list(names)})
+        return list(answer["names"])
+
     async def rotate_workspace_key(self, workspace: str, key: Secret) -> Json:
         return await self.gateway.call(
             "rotate_workspace_key", {"p_workspace_name": workspace, "p_api_key": key.reveal()}
