@@ -64,7 +64,7 @@ $$After a complete scan that was noted: whether it showed nothing of a list that
 no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
 run's lock. Returns: true: nothing may be deleted yet, however few rows there are.$$;
 
-create function sync.mark_asked(p_run public.workspace_sync_runs, p_gone text[]) returns text[]
+create function sync.pick_to_ask(p_run public.workspace_sync_runs, p_gone text[]) returns text[]
 language plpgsql set search_path = pg_catalog, pg_temp
   set enable_seqscan = off set enable_nestloop = off set enable_hashjoin = on as $$
 declare
@@ -88,7 +88,7 @@ begin
   select array_agg(record_id order by record_id) into v_ids from asked;
   return v_ids;
 end; $$;
-comment on function sync.mark_asked(public.workspace_sync_runs, text[]) is
+comment on function sync.pick_to_ask(public.workspace_sync_runs, text[]) is
 $$Choose whom to ask of what a run's scan missed and no run holds back: all but those of whom it is
 known that they are gone. The caller holds the run's lock. Returns: them; null: nobody, or the
 stream has no path for that. Locks: missing records that only this run writes.$$;
@@ -106,7 +106,7 @@ begin
     o_warning := sync.hold_missing(p_run.id, false, '');
     return;
   end if;
-  o_ids := sync.mark_asked(p_run, p_gone);
+  o_ids := sync.pick_to_ask(p_run, p_gone);
   if o_ids is null then
     o_warning := sync.delete_confirmed(p_run.id);
   end if;
@@ -365,7 +365,7 @@ the run.$$;
 
 revoke all on function
   sync.is_guarded, sync.waiting_warning, sync.hold_missing, sync.remember_empty_list,
-  sync.mark_asked, sync.ask_missing,
+  sync.pick_to_ask, sync.ask_missing,
   sync.begin_confirmations,
   sync.note_confirmations, sync.some_of, sync.judge_confirmations, sync.delete_confirmed,
   sync.take_over_held, sync.delete_gone,

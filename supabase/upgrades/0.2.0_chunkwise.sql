@@ -7150,7 +7150,7 @@ begin
     < v_emptied_at + sync.setting('empty_list_minutes') * interval '1 minute';
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.mark_asked(p_run public.workspace_sync_runs, p_gone text[])
+CREATE OR REPLACE FUNCTION sync.pick_to_ask(p_run public.workspace_sync_runs, p_gone text[])
  RETURNS text[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7195,7 +7195,7 @@ begin
     o_warning := sync.hold_missing(p_run.id, false, '');
     return;
   end if;
-  o_ids := sync.mark_asked(p_run, p_gone);
+  o_ids := sync.pick_to_ask(p_run, p_gone);
   if o_ids is null then
     o_warning := sync.delete_confirmed(p_run.id);
   end if;
@@ -16628,7 +16628,7 @@ comment on function sync.remember_empty_list(public.workspace_sync_runs) is 'Aft
 no run that began empty_list_minutes earlier did so too. Remembers since when. The caller holds the
 run''s lock. Returns: true: nothing may be deleted yet, however few rows there are.';
 
-comment on function sync.mark_asked(public.workspace_sync_runs,text[]) is 'Choose whom to ask of what a run''s scan missed and no run holds back: all but those of whom it is
+comment on function sync.pick_to_ask(public.workspace_sync_runs,text[]) is 'Choose whom to ask of what a run''s scan missed and no run holds back: all but those of whom it is
 known that they are gone. The caller holds the run''s lock. Returns: them; null: nobody, or the
 stream has no path for that. Locks: missing records that only this run writes.';
 
@@ -17985,7 +17985,7 @@ revoke all on function sync.waiting_warning(public.workspace_sync_runs,bigint,te
 
 revoke all on function sync.remember_empty_list(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.mark_asked(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
+revoke all on function sync.pick_to_ask(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.ask_missing(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
 
