@@ -306,8 +306,8 @@ async def test_work_that_idle_looks_find_while_a_worker_listens_is_an_alert(
         await world.api.realtime.set(follows_database=False)
         # The first may be found by the late look after the join; without the wait the others may
         # be by the look after the last page of the sync before.
+        await idle_looks(world, worker)
         for _ in range(10):
-            await idle_looks(world, worker)
             await sync(world)
             await idle_looks(world, worker)
             if is_open := opened():

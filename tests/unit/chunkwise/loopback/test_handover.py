@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -20,6 +23,7 @@ OUT_OF_TIME, HELD = (
     for code in ("57014", "55P03")
 )
 CLOSE = "Content-Type: application/json\r\nConnection: close\r\n"
+Arguments = dict[str, Any]
 
 
 async def test_a_refused_page_that_cannot_be_handed_back_holds_up_no_other(server: Server) -> None:
@@ -102,21 +106,17 @@ async def test_a_page_that_the_database_does_not_take_is_postponed(
 ) -> None:
     """The call is halved until the page stands alone; what it costs is for SQL to say."""
     failed: list[dict[str, object]] = []
-    completed: list[list[int]] = []
+    applied: list[list[int]] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        size = int(head.split("content-length: ")[1].split("\r\n")[0])
-        arguments = json.loads(await reader.readexactly(size))
+    async def answer(arguments: Arguments) -> tuple[str, str]:
         status = "200 OK"
         if "p_pages" in arguments:
             ids = [page["queue_id"] for page in arguments["p_pages"]]
-            outcomes = [{"queue_id": each, "outcome": "completed"} for each in ids]
-            text = json.dumps({"outcomes": outcomes})
+            text = completed(ids)
             if 2 in ids:
                 status, text = status_of_two, answer_of_two
             else:
-                completed.append(ids)
+                applied.append(ids)
         elif "p_leases" in arguments:
             text = json.dumps({"lease_ms": 20000, "lost": [], "cancelled": []})
         elif "p_error_class" in arguments:
@@ -124,29 +124,15 @@ async def test_a_page_that_the_database_does_not_take_is_postponed(
             text = json.dumps({"queue_id": 2, "outcome": "postponed"})
         else:
             text = json.dumps({"schema_version": 1, "protocol_version": 2})
-        await reply(text.encode(), status, CLOSE)(writer)
-        await writer.drain()
-        writer.close()
+        return status, text
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    leases = Leases()
-    ended: list[Outcome] = []
-    async with (
-        listening,
-        Gateway.connect(url, Secret("sb_secret_abc")) as gateway,
-        asyncio.timeout(60),
-        asyncio.TaskGroup() as tasks,
-    ):
-        hand_over = HandOver(gateway, leases, ended.extend, tasks)
+    async with handing_over(answer) as (hand_over, leases, ended, gateway):
         for number in (1, 2, 3, 4):
             hand_over.put(fetched(leases, number), page())
-        running = tasks.create_task(hand_over.run())
         while leases.held():
             await gateway.extend_chunk_leases([])
             await asyncio.sleep(0)
-        running.cancel()
-    assert completed == [[1], [3, 4]] or completed == [[3, 4], [1]]
+    assert applied == [[1], [3, 4]] or applied == [[3, 4], [1]]
     assert {outcome.queue_id: outcome.outcome for outcome in ended} == {
         1: "completed", 2: "postponed", 3: "completed", 4: "completed",
     }  # fmt: skip
@@ -157,35 +143,16 @@ async def test_a_page_that_the_database_does_not_take_is_postponed(
 async def test_others_of_its_call_are_through_before_a_held_page_is_sent_again() -> None:
     calls: list[list[int]] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        size = int(head.split("content-length: ")[1].split("\r\n")[0])
-        pages = json.loads(await reader.readexactly(size))["p_pages"]
-        calls.append([page["queue_id"] for page in pages])
+    async def answer(arguments: Arguments) -> tuple[str, str]:
+        calls.append([page["queue_id"] for page in arguments["p_pages"]])
         if 1 in calls[-1] and calls.count([1]) < 2:
-            await reply(HELD.encode(), "500 Internal Server Error", CLOSE)(writer)
-        else:
-            outcomes = [{"queue_id": each, "outcome": "completed"} for each in calls[-1]]
-            await reply(json.dumps({"outcomes": outcomes}).encode(), headers=CLOSE)(writer)
-        await writer.drain()
-        writer.close()
+            return "500 Internal Server Error", HELD
+        return "200 OK", completed(calls[-1])
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    leases = Leases()
-    ended: list[Outcome] = []
-    async with (
-        listening,
-        Gateway.connect(url, Secret("sb_secret_abc")) as gateway,
-        asyncio.timeout(60),
-        asyncio.TaskGroup() as tasks,
-    ):
-        hand_over = HandOver(gateway, leases, ended.extend, tasks)
+    async with handing_over(answer) as (hand_over, leases, ended, _):
         for number in (1, 2, 3, 4):
             hand_over.put(fetched(leases, number), page())
-        running = tasks.create_task(hand_over.run())
         await leases.none_left()
-        running.cancel()
     assert calls == [[1, 2, 3, 4], [1, 2], [3, 4], [1], [2], [1]]
     assert [outcome.queue_id for outcome in ended] == [3, 4, 2, 1]
 
@@ -196,30 +163,14 @@ async def test_a_call_that_waits_holds_up_no_other_workspace() -> None:
     is_free = asyncio.Event()
     held_up = {1, 2}
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        size = int(head.split("content-length: ")[1].split("\r\n")[0])
-        pages = json.loads(await reader.readexactly(size))["p_pages"]
-        calls.put_nowait([page["queue_id"] for page in pages])
-        if held_up & {page["queue_id"] for page in pages}:
+    async def answer(arguments: Arguments) -> tuple[str, str]:
+        ids = [page["queue_id"] for page in arguments["p_pages"]]
+        calls.put_nowait(ids)
+        if held_up & set(ids):
             await is_free.wait()
-        outcomes = [{"queue_id": page["queue_id"], "outcome": "completed"} for page in pages]
-        await reply(json.dumps({"outcomes": outcomes}).encode(), headers=CLOSE)(writer)
-        await writer.drain()
-        writer.close()
+        return "200 OK", completed(ids)
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    leases = Leases()
-    ended: list[Outcome] = []
-    async with (
-        listening,
-        Gateway.connect(url, Secret("sb_secret_abc")) as gateway,
-        asyncio.timeout(60),
-        asyncio.TaskGroup() as tasks,
-    ):
-        hand_over = HandOver(gateway, leases, ended.extend, tasks)
-        running = tasks.create_task(hand_over.run())
+    async with handing_over(answer) as (hand_over, leases, ended, _):
         hand_over.put(fetched(leases, 1, "held"), page())
         hand_over.put(fetched(leases, 3, "beside"), page())
         assert await calls.get() == [1, 3]
@@ -237,8 +188,43 @@ async def test_a_call_that_waits_holds_up_no_other_workspace() -> None:
             await leases.changed.wait()
         is_free.set()
         await leases.none_left()
-        running.cancel()
     assert {outcome.queue_id for outcome in ended} == {1, 2, 3, 4, 5, 6, 7}
+
+
+@asynccontextmanager
+async def handing_over(
+    answer: Callable[[Arguments], Awaitable[tuple[str, str]]],
+) -> AsyncIterator[tuple[HandOver, Leases, list[Outcome], Gateway]]:
+    """Runs, for a database that answers the arguments of each call with a status and a text."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = int(head.split("content-length: ")[1].split("\r\n")[0])
+        status, text = await answer(json.loads(await reader.readexactly(size)))
+        await reply(text.encode(), status, CLOSE)(writer)
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    leases = Leases()
+    ended: list[Outcome] = []
+    async with (
+        listening,
+        Gateway.connect(url, Secret("sb_secret_abc")) as gateway,
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as tasks,
+    ):
+        hand_over = HandOver(gateway, leases, ended.extend, tasks)
+        running = tasks.create_task(hand_over.run())
+        yield hand_over, leases, ended, gateway
+        running.cancel()
+
+
+def completed(queue_ids: list[int]) -> str:
+    return json.dumps(
+        {"outcomes": [{"queue_id": each, "outcome": "completed"} for each in queue_ids]}
+    )
 
 
 def fetched(leases: Leases, queue_id: int, workspace: str = "acme") -> Held:
