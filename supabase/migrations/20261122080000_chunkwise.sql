@@ -6497,8 +6497,8 @@ line. Where places in flight are short, what is within its workspace's share goe
 and no workspace gets more than half while others wait, however long its requests take. Of a
 workspace that a 429 held, one request asks first, and of a stopped budget none for 2 s in which
 others may. Nothing is sent on a budget that another session has locked, nor of workspaces that are
-p_keyless or p_tokenless. Returns: which may be sent and
-which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().$$;
+p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
+have a limit, last of all, as lock_budgets().$$;
 
 create function sync.reserve_send_time(p_budget_id bigint, out o_send_after interval,
   out o_look_after interval)
@@ -10099,21 +10099,22 @@ comment on function sync.delete_confirmed(bigint) is
 $$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
 ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
 
-create function sync.take_over_held(p_run public.workspace_sync_runs) returns text
+create function sync.take_over_held(p_run public.workspace_sync_runs, p_ids text[]) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and held_by_run_id <> p_run.id;
+    and (held_by_run_id <> p_run.id or record_id = any (p_ids));
   if not found then
     return null;
   end if;
   return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
 end; $$;
-comment on function sync.take_over_held(public.workspace_sync_runs) is
+comment on function sync.take_over_held(public.workspace_sync_runs, text[]) is
 $$Of a run that completes and did not look at everything: what older runs hold back, and it did not
-decide, waits on for the approval of this one, for only the last complete run has any. The caller
-holds the run's lock. Returns: a warning with all that it holds back, or null if it took nothing.$$;
+decide, waits on for the approval of this one, for only the last complete run has any; so do these
+records of its own. The caller holds the run's lock. Returns: a warning with all that it holds back,
+or null if it took nothing.$$;
 
 create function sync.delete_gone(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -10129,13 +10130,7 @@ begin
       v_ids := '{}';
     end if;
   end if;
-  update sync.missing_records set held_by_run_id = p_run.id
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and (held_by_run_id is not null or record_id = any (v_ids));
-  if not found then
-    return null;
-  end if;
-  return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
+  return sync.take_over_held(p_run, v_ids);
 end; $$;
 comment on function sync.delete_gone(public.workspace_sync_runs) is
 $$Of a run that did not read everything: delete what says itself that it is deleted, unless that is
@@ -13381,7 +13376,7 @@ begin
         and s.last_complete_sync_at is not null)
     then format('there are no parents: %s was never synced completely', v_stream.parent_stream) end;
   if v_finding is null then
-    v_warning := coalesce(sync.take_over_held(v_run), v_warning);
+    v_warning := coalesce(sync.take_over_held(v_run, '{}'), v_warning);
   end if;
   update public.workspace_sync_runs set parts_total = v_parts.lists, parts_ended = v_parts.lists,
     progress_total = greatest(1, v_parts.lists), expected_total = v_parts.total, distinct_ids = (
@@ -19582,8 +19577,8 @@ end; $$;
 comment on function sync.check_health() is
 $$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
 that fails is an alert, for a lock that others hold the second time in a row, and stops no other;
-until it works again nothing is resolved, as what it would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
-alerts; it waits for none longer than 1 s.$$;
+until it works again nothing is resolved, as what it would find is unknown. Returns: causes that
+hold, or null while another session checks. Locks: the alerts; it waits for none longer than 1 s.$$;
 
 create function sync.check_health_if_late() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

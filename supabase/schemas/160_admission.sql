@@ -197,8 +197,8 @@ line. Where places in flight are short, what is within its workspace's share goe
 and no workspace gets more than half while others wait, however long its requests take. Of a
 workspace that a 429 held, one request asks first, and of a stopped budget none for 2 s in which
 others may. Nothing is sent on a budget that another session has locked, nor of workspaces that are
-p_keyless or p_tokenless. Returns: which may be sent and
-which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().$$;
+p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
+have a limit, last of all, as lock_budgets().$$;
 
 create function sync.reserve_send_time(p_budget_id bigint, out o_send_after interval,
   out o_look_after interval)

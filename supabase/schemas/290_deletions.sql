@@ -236,21 +236,22 @@ comment on function sync.delete_confirmed(bigint) is
 $$Delete what is confirmed as gone, unless that is more than 10 rows and more than 20 % of the live
 ones. The caller holds the run's lock. Returns: a warning when the guard holds, or null.$$;
 
-create function sync.take_over_held(p_run public.workspace_sync_runs) returns text
+create function sync.take_over_held(p_run public.workspace_sync_runs, p_ids text[]) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and held_by_run_id <> p_run.id;
+    and (held_by_run_id <> p_run.id or record_id = any (p_ids));
   if not found then
     return null;
   end if;
   return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
 end; $$;
-comment on function sync.take_over_held(public.workspace_sync_runs) is
+comment on function sync.take_over_held(public.workspace_sync_runs, text[]) is
 $$Of a run that completes and did not look at everything: what older runs hold back, and it did not
-decide, waits on for the approval of this one, for only the last complete run has any. The caller
-holds the run's lock. Returns: a warning with all that it holds back, or null if it took nothing.$$;
+decide, waits on for the approval of this one, for only the last complete run has any; so do these
+records of its own. The caller holds the run's lock. Returns: a warning with all that it holds back,
+or null if it took nothing.$$;
 
 create function sync.delete_gone(p_run public.workspace_sync_runs) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -266,13 +267,7 @@ begin
       v_ids := '{}';
     end if;
   end if;
-  update sync.missing_records set held_by_run_id = p_run.id
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and (held_by_run_id is not null or record_id = any (v_ids));
-  if not found then
-    return null;
-  end if;
-  return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
+  return sync.take_over_held(p_run, v_ids);
 end; $$;
 comment on function sync.delete_gone(public.workspace_sync_runs) is
 $$Of a run that did not read everything: delete what says itself that it is deleted, unless that is

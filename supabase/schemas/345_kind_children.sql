@@ -237,7 +237,7 @@ begin
         and s.last_complete_sync_at is not null)
     then format('there are no parents: %s was never synced completely', v_stream.parent_stream) end;
   if v_finding is null then
-    v_warning := coalesce(sync.take_over_held(v_run), v_warning);
+    v_warning := coalesce(sync.take_over_held(v_run, '{}'), v_warning);
   end if;
   update public.workspace_sync_runs set parts_total = v_parts.lists, parts_ended = v_parts.lists,
     progress_total = greatest(1, v_parts.lists), expected_total = v_parts.total, distinct_ids = (

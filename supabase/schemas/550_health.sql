@@ -318,8 +318,8 @@ end; $$;
 comment on function sync.check_health() is
 $$Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
 that fails is an alert, for a lock that others hold the second time in a row, and stops no other;
-until it works again nothing is resolved, as what it would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
-alerts; it waits for none longer than 1 s.$$;
+until it works again nothing is resolved, as what it would find is unknown. Returns: causes that
+hold, or null while another session checks. Locks: the alerts; it waits for none longer than 1 s.$$;
 
 create function sync.check_health_if_late() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -7312,7 +7312,7 @@ begin
   return null;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.take_over_held(p_run public.workspace_sync_runs)
+CREATE OR REPLACE FUNCTION sync.take_over_held(p_run public.workspace_sync_runs, p_ids text[])
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7320,7 +7320,7 @@ AS $function$
 begin
   update sync.missing_records set held_by_run_id = p_run.id
   where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and held_by_run_id <> p_run.id;
+    and (held_by_run_id <> p_run.id or record_id = any (p_ids));
   if not found then
     return null;
   end if;
@@ -7344,13 +7344,7 @@ begin
       v_ids := '{}';
     end if;
   end if;
-  update sync.missing_records set held_by_run_id = p_run.id
-  where workspace_id = p_run.workspace_id and stream_id = p_run.stream_id
-    and (held_by_run_id is not null or record_id = any (v_ids));
-  if not found then
-    return null;
-  end if;
-  return sync.waiting_warning(p_run, sync.recount_held_by(p_run), '');
+  return sync.take_over_held(p_run, v_ids);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.delete_records(p_run public.workspace_sync_runs, p_ids text[])
@@ -10195,7 +10189,7 @@ begin
         and s.last_complete_sync_at is not null)
     then format('there are no parents: %s was never synced completely', v_stream.parent_stream) end;
   if v_finding is null then
-    v_warning := coalesce(sync.take_over_held(v_run), v_warning);
+    v_warning := coalesce(sync.take_over_held(v_run, '{}'), v_warning);
   end if;
   update public.workspace_sync_runs set parts_total = v_parts.lists, parts_ended = v_parts.lists,
     progress_total = greatest(1, v_parts.lists), expected_total = v_parts.total, distinct_ids = (
@@ -16281,8 +16275,8 @@ line. Where places in flight are short, what is within its workspace''s share go
 and no workspace gets more than half while others wait, however long its requests take. Of a
 workspace that a 429 held, one request asks first, and of a stopped budget none for 2 s in which
 others may. Nothing is sent on a budget that another session has locked, nor of workspaces that are
-p_keyless or p_tokenless. Returns: which may be sent and
-which must wait. Locks: the budgets that have a limit, last of all, as lock_budgets().';
+p_keyless or p_tokenless. Returns: which may be sent and which must wait. Locks: the budgets that
+have a limit, last of all, as lock_budgets().';
 
 comment on function sync.reserve_send_time(bigint) is 'Reserve a send time for one request of no run, a try''s or one for an access token. Returns: when
 it is sent, or after how long to look again. Locks: the budget, by SKIP LOCKED.';
@@ -16645,9 +16639,10 @@ unlisted from now on: archived or moved, but alive; the run names it. The caller
 lock. Returns: what speaks against the scan: records that it missed and that answered for the first
 time; null if none did. Locks: target rows.';
 
-comment on function sync.take_over_held(public.workspace_sync_runs) is 'Of a run that completes and did not look at everything: what older runs hold back, and it did not
-decide, waits on for the approval of this one, for only the last complete run has any. The caller
-holds the run''s lock. Returns: a warning with all that it holds back, or null if it took nothing.';
+comment on function sync.take_over_held(public.workspace_sync_runs,text[]) is 'Of a run that completes and did not look at everything: what older runs hold back, and it did not
+decide, waits on for the approval of this one, for only the last complete run has any; so do these
+records of its own. The caller holds the run''s lock. Returns: a warning with all that it holds back,
+or null if it took nothing.';
 
 comment on function sync.delete_gone(public.workspace_sync_runs) is 'Of a run that did not read everything: delete what says itself that it is deleted, unless that is
 more than the guard lets pass. Of what another run holds back it decides nothing: that waits on, for
@@ -17477,8 +17472,8 @@ comes from the same queue, and came while pg_net had the message or soon after.'
 
 comment on function sync.check_health() is 'Open alerts for what is wrong now, resolve those whose cause is gone, and send both out. A part
 that fails is an alert, for a lock that others hold the second time in a row, and stops no other;
-until it works again nothing is resolved, as what it would find is unknown. Returns: causes that hold, or null while another session checks. Locks: the
-alerts; it waits for none longer than 1 s.';
+until it works again nothing is resolved, as what it would find is unknown. Returns: causes that
+hold, or null while another session checks. Locks: the alerts; it waits for none longer than 1 s.';
 
 comment on type sync.fleet_row is 'A workspace and stream as the dashboard shows it. state: what it is in a word; tone: fresh,
 working, waiting, wrong (somebody has to act) or off; severity: worst first; reason and remedy in
@@ -17993,7 +17988,7 @@ revoke all on function sync.note_confirmations(sync.page_in_hand[]) from public,
 
 revoke all on function sync.judge_confirmations(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
-revoke all on function sync.take_over_held(public.workspace_sync_runs) from public, anon, authenticated, service_role;
+revoke all on function sync.take_over_held(public.workspace_sync_runs,text[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.delete_gone(public.workspace_sync_runs) from public, anon, authenticated, service_role;
 
