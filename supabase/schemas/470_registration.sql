@@ -310,7 +310,7 @@ begin
   perform sync.require_service();
   v_run_ids := sync.lock_runs(p_workspace_name);
   select * into v_workspace from public.sync_workspaces
-  where name_key = (select sync.name_key(p_workspace_name)) for update;
+  where name_key = (select sync.name_key(p_workspace_name)) for no key update;
   if v_workspace.id is null or (v_workspace.removed_at is not null
     and p_delete_records is not true) then
     perform sync.workspace_id_of(p_workspace_name);
@@ -339,7 +339,11 @@ begin
       select 1 from public.sync_streams as st where st.source_id = v_workspace.source_id
         and a.subject = format('%s %s', v_workspace.workspace_name, st.stream_name)));
   if p_delete_records then
-    v_is_finished := not exists (select 1 from public.workspace_sync_runs
+    -- Only where no run is live: whoever writes rows of one may wait for what this call holds.
+    perform 1 from public.sync_workspaces where id = v_workspace.id and not exists (
+      select 1 from public.workspace_sync_runs
+      where workspace_id = v_workspace.id and status = 'running') for update;
+    v_is_finished := found and not exists (select 1 from public.workspace_sync_runs
       where workspace_id = v_workspace.id and status = 'running');
     if v_is_finished then
       v_deleted := sync.erase_workspace_rows(v_workspace.id, 50000);

@@ -232,6 +232,30 @@ def test_a_workspace_is_removed_while_its_last_page_is_handed_over(
     assert db.column("select status from polling_job_status") == ["completed"]
 
 
+@pytest.mark.parametrize("deletes_records", [False, True])
+def test_a_removal_waits_for_no_page_that_is_being_written(
+    db: Db, new_worker: NewWorker, deletes_records: bool
+) -> None:
+    """Who writes the page may come to wait for the run, which the removal holds."""
+    register_workspaces(db, "acme", slots=1)
+    worker, operator = new_worker(), new_worker()
+    worker.start()
+    remove = "select remove_workspace('acme', p_delete_records => :deletes)"
+    (lease,) = worker.claim()
+    worker.complete(lease, ACCOUNTS.answer(lease.request))
+    (lease,) = worker.claim()
+    worker.db.begin()
+    worker.complete(lease, ACCOUNTS.answer(lease.request))
+    removed = operator.db.value(remove, deletes=deletes_records)
+    assert removed["is_finished"] is not deletes_records
+    worker.db.commit()
+    db.run("select cleanup_stuck_chunks()")
+    if deletes_records:
+        assert operator.db.value(remove, deletes=True)["is_finished"] is True
+        assert db.column("select workspace_name from sync_workspaces") == []
+    assert_ended(db)
+
+
 def test_removals_and_completions_at_once(db: Db, new_worker: NewWorker) -> None:
     names = [f"w{n}" for n in range(8)]
     register_workspaces(db, *names, slots=2)
