@@ -5529,6 +5529,10 @@ comment on column sync.page_etags.said is
 'What reading it gave beside its records: total, last page, first and last key, next.';
 create index page_etags_stream_idx on sync.page_etags (stream_id);
 create index page_etags_read_idx on sync.page_etags (read_at);
+-- How short a page may be that is followed by others.
+create index page_etags_followed_idx
+  on sync.page_etags (stream_id, stream_revision, cardinality(record_ids))
+  where said ->> 'ends' = 'false';
 alter table sync.page_etags enable row level security;
 
 create function sync.request_key(p_chunk public.chunked_sync_jobs, p_request jsonb) returns text
@@ -5559,13 +5563,14 @@ begin
     and e.run_id in (r.id, ws.last_complete_run_id)
     and e.read_at > sync.now() - make_interval(days => p_stream.full_scan_days) - p_slack
     and p_stream.order_moves = 'never'
-    -- A version may be one of the records alone, and the total beside them have moved: where a
-    -- scan does not add up, the next one reads everything.
-    and not (p_stream.completeness = 'counted' and case
-      when r.parts_total is null then p_chunk.scan - r.begun_again > 1
+    -- A version may be one of the records alone, and the total beside them have moved, or the
+    -- cursor of the next page: where a scan does not add up, the next one reads everything.
+    and not case
+      when r.parts_total is null then p_chunk.scan - r.begun_again > 1 and r.sound_scan is null
       else exists (
         select 1 from sync.run_parts as p
-        where p.run_id = r.id and p.scan = p_chunk.scan and p.attempt > 1) end)
+        where p.run_id = r.id and p.scan = p_chunk.scan and p.attempt > 1
+          and p.sound_scan is null) end
     and not (r.is_full_scan
       and (p_stream.completeness = 'feed' or sync.has_template(p_stream, 'since')));
   return v_etag;
@@ -5574,7 +5579,7 @@ comment on function sync.known_version(public.chunked_sync_jobs, public.sync_str
   interval) is
 $$Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
 another declaration, key or URL, where its body was not read for full_scan_days and the slack, and
-of a counted list whose scan before did not add up.$$;
+of a list whose scan before did not add up.$$;
 
 create function sync.condition_headers(p_etag sync.page_etags) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -8441,20 +8446,39 @@ end; $$;
 comment on function sync.said_by(sync.page_in_hand, sync.page_in_hand) is
 $$Returns: what reading a page gave beside its records.$$;
 
+create function sync.may_be_full(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off as $$
+begin
+  return p_page.records >= p_stream.page_size or exists (
+      select 1 from sync.seen_pages as s
+      where s.run_id = p_page.run_id and s.scan = p_page.scan and s.page < p_page.page
+        and cardinality(s.record_ids) between 1 and p_page.records)
+    or exists (
+      select 1 from sync.page_etags as e
+      where e.stream_id = p_stream.id and e.stream_revision = p_stream.revision
+        and e.said ->> 'ends' = 'false'
+        and cardinality(e.record_ids) between 1 and p_page.records);
+end; $$;
+comment on function sync.may_be_full(sync.page_in_hand, public.sync_streams) is
+$$Returns: whether a page may hold all that the API puts on one: as many records as are asked for,
+or as a page of the stream has that is followed by others, because the API serves less.$$;
+
 create function sync.has_version(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_page.unfit is null and coalesce(p_page.headers ?| '{etag,last-modified}', false)
-    and (p_page.ends and p_page.records >= p_stream.page_size) is not true
+    and case when p_page.ends then not sync.may_be_full(p_page, p_stream) else true end
     and (p_stream.completeness = 'counted' and p_page.page >= p_page.last_page
       and (p_page.records >= p_stream.page_size
         or (p_page.records > 0 and p_page.total <= p_page.page * p_page.records))) is not true;
 end; $$;
 comment on function sync.has_version(sync.page_in_hand, public.sync_streams) is
 $$Returns: whether a page that was read is known again by its version: not one of which a value was
-refused, nor a full one that ends the list: what follows it some day may show in no part of it that
-the version is made of. Pages may be shorter than declared: the last page of a counted list is full
+refused, nor one that ends the list and may be full: what follows it some day may show in no part of
+it that the version is made of. Pages may be shorter than declared: the last page of a counted list is full
 unless a page before it shows more; an only page may be.$$;
 
 create function sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
@@ -8497,7 +8521,8 @@ $$Keep the versions of pages that were applied, with what they showed, and forge
 none any more. Locks: those rows.$$;
 
 revoke all on function
-  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.has_version, sync.note_versions
+  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.may_be_full, sync.has_version,
+  sync.note_versions
 from public, anon, authenticated, service_role;
 
 -- Verdicts: what an error of reading or applying a page means.

@@ -30,6 +30,10 @@ comment on column sync.page_etags.said is
 'What reading it gave beside its records: total, last page, first and last key, next.';
 create index page_etags_stream_idx on sync.page_etags (stream_id);
 create index page_etags_read_idx on sync.page_etags (read_at);
+-- How short a page may be that is followed by others.
+create index page_etags_followed_idx
+  on sync.page_etags (stream_id, stream_revision, cardinality(record_ids))
+  where said ->> 'ends' = 'false';
 alter table sync.page_etags enable row level security;
 
 create function sync.request_key(p_chunk public.chunked_sync_jobs, p_request jsonb) returns text
@@ -60,13 +64,14 @@ begin
     and e.run_id in (r.id, ws.last_complete_run_id)
     and e.read_at > sync.now() - make_interval(days => p_stream.full_scan_days) - p_slack
     and p_stream.order_moves = 'never'
-    -- A version may be one of the records alone, and the total beside them have moved: where a
-    -- scan does not add up, the next one reads everything.
-    and not (p_stream.completeness = 'counted' and case
-      when r.parts_total is null then p_chunk.scan - r.begun_again > 1
+    -- A version may be one of the records alone, and the total beside them have moved, or the
+    -- cursor of the next page: where a scan does not add up, the next one reads everything.
+    and not case
+      when r.parts_total is null then p_chunk.scan - r.begun_again > 1 and r.sound_scan is null
       else exists (
         select 1 from sync.run_parts as p
-        where p.run_id = r.id and p.scan = p_chunk.scan and p.attempt > 1) end)
+        where p.run_id = r.id and p.scan = p_chunk.scan and p.attempt > 1
+          and p.sound_scan is null) end
     and not (r.is_full_scan
       and (p_stream.completeness = 'feed' or sync.has_template(p_stream, 'since')));
   return v_etag;
@@ -75,7 +80,7 @@ comment on function sync.known_version(public.chunked_sync_jobs, public.sync_str
   interval) is
 $$Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
 another declaration, key or URL, where its body was not read for full_scan_days and the slack, and
-of a counted list whose scan before did not add up.$$;
+of a list whose scan before did not add up.$$;
 
 create function sync.condition_headers(p_etag sync.page_etags) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$

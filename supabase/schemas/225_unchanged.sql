@@ -63,20 +63,39 @@ end; $$;
 comment on function sync.said_by(sync.page_in_hand, sync.page_in_hand) is
 $$Returns: what reading a page gave beside its records.$$;
 
+create function sync.may_be_full(p_page sync.page_in_hand, p_stream public.sync_streams)
+  returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off as $$
+begin
+  return p_page.records >= p_stream.page_size or exists (
+      select 1 from sync.seen_pages as s
+      where s.run_id = p_page.run_id and s.scan = p_page.scan and s.page < p_page.page
+        and cardinality(s.record_ids) between 1 and p_page.records)
+    or exists (
+      select 1 from sync.page_etags as e
+      where e.stream_id = p_stream.id and e.stream_revision = p_stream.revision
+        and e.said ->> 'ends' = 'false'
+        and cardinality(e.record_ids) between 1 and p_page.records);
+end; $$;
+comment on function sync.may_be_full(sync.page_in_hand, public.sync_streams) is
+$$Returns: whether a page may hold all that the API puts on one: as many records as are asked for,
+or as a page of the stream has that is followed by others, because the API serves less.$$;
+
 create function sync.has_version(p_page sync.page_in_hand, p_stream public.sync_streams)
   returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return p_page.unfit is null and coalesce(p_page.headers ?| '{etag,last-modified}', false)
-    and (p_page.ends and p_page.records >= p_stream.page_size) is not true
+    and case when p_page.ends then not sync.may_be_full(p_page, p_stream) else true end
     and (p_stream.completeness = 'counted' and p_page.page >= p_page.last_page
       and (p_page.records >= p_stream.page_size
         or (p_page.records > 0 and p_page.total <= p_page.page * p_page.records))) is not true;
 end; $$;
 comment on function sync.has_version(sync.page_in_hand, public.sync_streams) is
 $$Returns: whether a page that was read is known again by its version: not one of which a value was
-refused, nor a full one that ends the list: what follows it some day may show in no part of it that
-the version is made of. Pages may be shorter than declared: the last page of a counted list is full
+refused, nor one that ends the list and may be full: what follows it some day may show in no part of
+it that the version is made of. Pages may be shorter than declared: the last page of a counted list is full
 unless a page before it shows more; an only page may be.$$;
 
 create function sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
@@ -119,5 +138,6 @@ $$Keep the versions of pages that were applied, with what they showed, and forge
 none any more. Locks: those rows.$$;
 
 revoke all on function
-  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.has_version, sync.note_versions
+  sync.request_key_of, sync.read_unchanged, sync.said_by, sync.may_be_full, sync.has_version,
+  sync.note_versions
 from public, anon, authenticated, service_role;

@@ -138,6 +138,7 @@ alter table sync.page_etags add constraint page_etags_workspace_id_fkey FOREIGN 
 alter table sync.page_etags add constraint page_etags_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id) ON DELETE CASCADE;
 CREATE INDEX page_etags_stream_idx ON sync.page_etags USING btree (stream_id);
 CREATE INDEX page_etags_read_idx ON sync.page_etags USING btree (read_at);
+CREATE INDEX page_etags_followed_idx ON sync.page_etags USING btree (stream_id, stream_revision, cardinality(record_ids)) WHERE ((said ->> 'ends'::text) = 'false'::text);
 alter table sync.page_etags enable row level security;
 create table sync.seen_fields (
   stream_id bigint not null,

@@ -507,6 +507,7 @@ alter table sync.page_etags add constraint page_etags_workspace_id_fkey FOREIGN 
 alter table sync.page_etags add constraint page_etags_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id) ON DELETE CASCADE;
 CREATE INDEX page_etags_stream_idx ON sync.page_etags USING btree (stream_id);
 CREATE INDEX page_etags_read_idx ON sync.page_etags USING btree (read_at);
+CREATE INDEX page_etags_followed_idx ON sync.page_etags USING btree (stream_id, stream_revision, cardinality(record_ids)) WHERE ((said ->> 'ends'::text) = 'false'::text);
 alter table sync.page_etags enable row level security;
 create table sync.seen_fields (
   stream_id bigint not null,
@@ -3765,13 +3766,14 @@ begin
     and e.run_id in (r.id, ws.last_complete_run_id)
     and e.read_at > sync.now() - make_interval(days => p_stream.full_scan_days) - p_slack
     and p_stream.order_moves = 'never'
-    -- A version may be one of the records alone, and the total beside them have moved: where a
-    -- scan does not add up, the next one reads everything.
-    and not (p_stream.completeness = 'counted' and case
-      when r.parts_total is null then p_chunk.scan - r.begun_again > 1
+    -- A version may be one of the records alone, and the total beside them have moved, or the
+    -- cursor of the next page: where a scan does not add up, the next one reads everything.
+    and not case
+      when r.parts_total is null then p_chunk.scan - r.begun_again > 1 and r.sound_scan is null
       else exists (
         select 1 from sync.run_parts as p
-        where p.run_id = r.id and p.scan = p_chunk.scan and p.attempt > 1) end)
+        where p.run_id = r.id and p.scan = p_chunk.scan and p.attempt > 1
+          and p.sound_scan is null) end
     and not (r.is_full_scan
       and (p_stream.completeness = 'feed' or sync.has_template(p_stream, 'since')));
   return v_etag;
@@ -5979,15 +5981,34 @@ begin
     where s.value is distinct from to_jsonb(v_before) -> s.key);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.may_be_full(p_page sync.page_in_hand, p_stream public.sync_streams)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  return p_page.records >= p_stream.page_size or exists (
+      select 1 from sync.seen_pages as s
+      where s.run_id = p_page.run_id and s.scan = p_page.scan and s.page < p_page.page
+        and cardinality(s.record_ids) between 1 and p_page.records)
+    or exists (
+      select 1 from sync.page_etags as e
+      where e.stream_id = p_stream.id and e.stream_revision = p_stream.revision
+        and e.said ->> 'ends' = 'false'
+        and cardinality(e.record_ids) between 1 and p_page.records);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.has_version(p_page sync.page_in_hand, p_stream public.sync_streams)
  RETURNS boolean
  LANGUAGE plpgsql
- IMMUTABLE
+ STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
   return p_page.unfit is null and coalesce(p_page.headers ?| '{etag,last-modified}', false)
-    and (p_page.ends and p_page.records >= p_stream.page_size) is not true
+    and case when p_page.ends then not sync.may_be_full(p_page, p_stream) else true end
     and (p_stream.completeness = 'counted' and p_page.page >= p_page.last_page
       and (p_page.records >= p_stream.page_size
         or (p_page.records > 0 and p_page.total <= p_page.page * p_page.records))) is not true;
@@ -16188,7 +16209,7 @@ comment on function sync.request_key(public.chunked_sync_jobs,jsonb) is 'Returns
 
 comment on function sync.known_version(public.chunked_sync_jobs,public.sync_streams,text,interval) is 'Returns: what is known of the page that a chunk asks for; null in audits and full scans, of
 another declaration, key or URL, where its body was not read for full_scan_days and the slack, and
-of a counted list whose scan before did not add up.';
+of a list whose scan before did not add up.';
 
 comment on function sync.condition_headers(sync.page_etags) is 'Returns: the headers that ask for a page only if it is another than the known one.';
 
@@ -16488,9 +16509,12 @@ records. Raises: SY013 to a request without a condition.';
 
 comment on function sync.said_by(sync.page_in_hand,sync.page_in_hand) is 'Returns: what reading a page gave beside its records.';
 
+comment on function sync.may_be_full(sync.page_in_hand,public.sync_streams) is 'Returns: whether a page may hold all that the API puts on one: as many records as are asked for,
+or as a page of the stream has that is followed by others, because the API serves less.';
+
 comment on function sync.has_version(sync.page_in_hand,public.sync_streams) is 'Returns: whether a page that was read is known again by its version: not one of which a value was
-refused, nor a full one that ends the list: what follows it some day may show in no part of it that
-the version is made of. Pages may be shorter than declared: the last page of a counted list is full
+refused, nor one that ends the list and may be full: what follows it some day may show in no part of
+it that the version is made of. Pages may be shorter than declared: the last page of a counted list is full
 unless a page before it shows more; an only page may be.';
 
 comment on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) is 'Keep the versions of pages that were applied, with what they showed, and forget those that are
@@ -17905,6 +17929,8 @@ revoke all on function sync.request_key_of(sync.page_in_hand,public.sync_streams
 revoke all on function sync.read_unchanged(sync.page_in_hand,public.sync_streams,public.sync_sources) from public, anon, authenticated, service_role;
 
 revoke all on function sync.said_by(sync.page_in_hand,sync.page_in_hand) from public, anon, authenticated, service_role;
+
+revoke all on function sync.may_be_full(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
 revoke all on function sync.has_version(sync.page_in_hand,public.sync_streams) from public, anon, authenticated, service_role;
 
