@@ -15746,6 +15746,8 @@ begin
   if v_has_items then
     perform sync.unstage_items(p_pages);
   end if;
+  -- What a user's table checks when a transaction ends would take the whole call with it.
+  set constraints all immediate;
   v_applied := sync.applied(p_pages, v_records, v_changed);
   if v_has_versions then
     perform sync.note_versions(v_applied, v_records);
@@ -15804,6 +15806,52 @@ comment on function sync.rehearse_pages(sync.page_in_hand[]) is
 $$Try each page alone that has no outcome. Returns: all pages, those that can be applied as read and
 without an outcome.$$;
 
+create function sync.rehearse_together(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_sound sync.page_in_hand[] := '{}'::sync.page_in_hand[];
+  v_decided sync.page_in_hand[] := array(
+    select p from unnest(p_pages) as p where (p.verdict).outcome is not null);
+  v_rest sync.page_in_hand[] := array(
+    select p from unnest(p_pages) as p where (p.verdict).outcome is null);
+  v_take int := cardinality(v_rest) / 2;
+  v_until timestamptz := sync.now() + interval '5 seconds';
+  v_is_sound boolean;
+  v_message text;
+  v_hint text;
+begin
+  while cardinality(v_rest) > 0 loop
+    v_take := least(greatest(v_take, 1), cardinality(v_rest));
+    v_is_sound := false;
+    begin
+      perform sync.apply_pages(v_sound || v_rest[:v_take]);
+      v_is_sound := true;
+      raise exception 'this was a trial';
+    exception when assert_failure or others then
+      if v_is_sound then
+        v_sound := v_sound || v_rest[:v_take];
+        v_rest := v_rest[v_take + 1:];
+      elsif sync.now() > v_until then
+        get stacked diagnostics v_message = message_text;
+        return v_decided || v_sound || array(
+          select sync.postpone(p, sqlstate, v_message) from unnest(v_rest) as p);
+      elsif v_take > 1 then
+        v_take := v_take / 2;
+      else
+        get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+        v_decided := v_decided || sync.judge_error(v_rest[1], sqlstate, v_message, v_hint);
+        v_rest := v_rest[2:];
+        v_take := cardinality(v_rest);
+      end if;
+    end;
+  end loop;
+  return v_decided || v_sound;
+end; $$;
+comment on function sync.rehearse_together(sync.page_in_hand[]) is
+$$Find what keeps pages apart of which each can be applied alone: ids that a column takes for one, a
+value that has to be unique. Returns: all pages; without an outcome those that can be applied
+together, the others with what the error means beside these, or, after 5 s, postponed.$$;
+
 create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
@@ -15836,7 +15884,9 @@ begin
           select case when (p.verdict).outcome is null
             then sync.postpone(p, sqlstate, v_message) else p end
           from unnest(v_pages) as p);
-      elsif v_attempt > 1 then
+      elsif v_attempt = 2 then
+        v_pages := sync.rehearse_together(v_pages);
+      elsif v_attempt > 2 then
         raise;
       end if;
     end;
@@ -15845,8 +15895,8 @@ begin
 end; $$;
 comment on function sync.complete_pages(sync.page_in_hand[]) is
 $$Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
-applied by trying each alone, and complete the others as one set: pages applied one after the other
-would lock records out of key order. What meets trouble of the database's own is postponed, and
+applied by trying each alone, then those that cannot beside the others, and complete the rest as
+one set: pages applied one after the other would lock records out of key order. What meets trouble of the database's own is postponed, and
 holds up the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no
 page's fault. Locks: target rows by key, then as settle_chunks(); for a lock that others hold it
 waits 500 ms.$$;
@@ -15906,7 +15956,8 @@ complete_chunk_jobs_safe().$$;
 
 revoke all on function
   sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.rehearse_page,
-  sync.rehearse_pages, sync.complete_pages, public.complete_chunk_jobs_safe,
+  sync.rehearse_pages, sync.rehearse_together, sync.complete_pages,
+  public.complete_chunk_jobs_safe,
   public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
 grant execute on function
