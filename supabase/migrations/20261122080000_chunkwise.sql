@@ -4266,7 +4266,7 @@ $$Write a stream's row: given fields as given, the others at their defaults. Ret
 Raises: what the row's checks raise. Locks: the row.$$;
 
 create function sync.require_same_scope(p_before public.sync_streams, p_given jsonb) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
   v_target regclass := to_regclass(p_given ->> 'target_table');
   v_has_rows boolean;
@@ -4274,6 +4274,15 @@ begin
   if p_before.id_scope = coalesce(p_given ->> 'id_scope', 'global') then
     return;
   end if;
+  -- What another is writing at this moment is no row yet.
+  begin
+    execute format('lock table %s in share row exclusive mode', v_target);
+  exception when lock_not_available then
+    raise exception using errcode = '55P03',
+      message = format('%s is in use: whether it has rows by another id_scope is not known',
+        v_target),
+      hint = 'Nothing was declared. Try again; a long transaction may hold the table.';
+  end;
   execute format('select exists (select 1 from %s as t where %s)', v_target,
     case when sync.is_shared_target(v_target) then 't.stream_id = $1' else 'true' end)
   into v_has_rows using p_before.id;
@@ -4284,7 +4293,8 @@ begin
   end if;
 end; $$;
 comment on function sync.require_same_scope(public.sync_streams, jsonb) is
-$$Raises: SY006 where a stream that has rows would make its ids otherwise.$$;
+$$Raises: SY006 where a stream that has rows would make its ids otherwise, 55P03 the table was not
+free within 2 s. Locks: where they would, the table against writing.$$;
 
 create function sync.write_declared_stream(p_stream jsonb, out o_id bigint, out o_source_id bigint,
   out o_asks_whose_keys boolean)
@@ -4383,8 +4393,8 @@ $$Add a stream to a source or declare it anew: the fields are the columns of syn
 left out has its default. With columns a table is made, adopted or widened. Another content than
 before has its live runs begin again, and what they missed forgotten; one that tells whose a key is
 has every key of its source asked about anew. Returns: {"stream_id", "stream_name"}. Raises: SY003
-unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column was not free
-within 2 s. Locks: the stream, its table where that gets columns, its table's registration, missing
+unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column, or other
+ids, was not free within 2 s. Locks: the stream, its table where it gets these, its registration, missing
 records by key, then runs that hold some back, for one that tells whose a key is the source's
 workspaces.$$;
 
@@ -8917,6 +8927,20 @@ comment on function sync.first_answer(sync.page_in_hand) is
 $$For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
 it.$$;
 
+create function sync.outdated_ids(p_pages sync.page_in_hand[]) returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select f.queue_id from unnest(p_pages) as f
+    join public.workspace_sync_runs as r on r.id = f.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
+      or sync.is_outdated(r, w, st));
+end; $$;
+comment on function sync.outdated_ids(sync.page_in_hand[]) is
+$$Returns: the chunks of pages whose runs are ending, have begun again or have to.$$;
+
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
@@ -8988,13 +9012,7 @@ begin
   end loop;
   -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
   -- call waited for a row.
-  v_given_up := array(
-    select f.queue_id from unnest(v_fenced) as f
-    join public.workspace_sync_runs as r on r.id = f.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    join public.sync_streams as st on st.id = r.stream_id
-    where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
-      or sync.is_outdated(r, w, st));
+  v_given_up := sync.outdated_ids(v_fenced);
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
     if (v_fenced[v_turn].verdict).outcome is null
@@ -9027,7 +9045,8 @@ comment on function sync.outcome_of(sync.page_in_hand) is
 $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
 
 revoke all on function
-  sync.are_headers, sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
+  sync.are_headers, sync.given_pages, sync.first_answer, sync.outdated_ids, sync.fence,
+  sync.outcome_of
 from public, anon, authenticated, service_role;
 
 -- Parents of records: which parents' lists of children show a record, and how often they have
@@ -9115,9 +9134,14 @@ begin
   where m.workspace_id = missed.workspace_id and m.stream_id = missed.stream_id
     and m.parent_id = missed.parent_id and m.record_id = missed.record_id;
   if p_run_id is null then
-    delete from sync.emptied_lists
-    where (p_workspace_id is null or workspace_id = p_workspace_id)
-      and (p_stream_id is null or stream_id = p_stream_id);
+    delete from sync.emptied_lists as e using (
+      select workspace_id, stream_id, parent_id from sync.emptied_lists
+      where (p_workspace_id is null or workspace_id = p_workspace_id)
+        and (p_stream_id is null or stream_id = p_stream_id)
+      order by workspace_id, stream_id, parent_id for update skip locked
+    ) as gone
+    where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
+      and e.parent_id = gone.parent_id;
   end if;
 end; $$;
 comment on function sync.forget_missed_below(bigint, bigint, bigint, text[]) is
@@ -9135,7 +9159,12 @@ begin
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.parent_id = gone.parent_id and m.record_id = gone.record_id;
-  delete from sync.emptied_lists where stream_id = new.id;
+  delete from sync.emptied_lists as e using (
+    select workspace_id, stream_id, parent_id from sync.emptied_lists where stream_id = new.id
+    order by workspace_id, stream_id, parent_id for update skip locked
+  ) as gone
+  where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
+    and e.parent_id = gone.parent_id;
   return null;
 end; $$;
 comment on function sync.forget_parents_of_stream() is
@@ -15852,6 +15881,21 @@ $$Find what keeps pages apart of which each can be applied alone: ids that a col
 value that has to be unique. Returns: all pages; without an outcome those that can be applied
 together, the others with what the error means beside these, or, after 5 s, postponed.$$;
 
+create function sync.require_declared(p_pages sync.page_in_hand[]) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+    select 1 from unnest(p_pages) as p
+    join public.workspace_sync_runs as r on r.id = p.run_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where (p.verdict).outcome = 'completed' and st.revision <> r.stream_revision) then
+    raise exception 'a stream was declared anew while its pages were applied';
+  end if;
+end; $$;
+comment on function sync.require_declared(sync.page_in_hand[]) is
+$$Raises: P0001 unless pages that were applied are of streams as they are declared now: each
+statement may have gone by another declaration.$$;
+
 create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
@@ -15859,11 +15903,21 @@ declare
   v_decided sync.page_in_hand[];
   v_to_apply sync.page_in_hand[];
   v_settled sync.page_in_hand[];
+  v_given_up bigint[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
     where (p.verdict).outcome is null and p.postponements > 0)::int .. 3 loop
+    if v_attempt > 1 then
+      v_given_up := sync.outdated_ids(v_pages);
+      for v_turn in 1 .. cardinality(v_pages) loop
+        if (v_pages[v_turn].verdict).outcome is null and v_pages[v_turn].queue_id = any (v_given_up)
+        then
+          v_pages[v_turn].verdict.outcome := 'cancelled';
+        end if;
+      end loop;
+    end if;
     if v_attempt = 2 then
       v_pages := sync.rehearse_pages(v_pages);
     end if;
@@ -15874,6 +15928,7 @@ begin
       if cardinality(v_to_apply) > 0 then
         v_decided := v_decided || sync.apply_pages(case v_attempt
           when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
+        perform sync.require_declared(v_decided);
       end if;
       v_settled := sync.settle_chunks(v_decided);
       exit;
@@ -15956,7 +16011,7 @@ complete_chunk_jobs_safe().$$;
 
 revoke all on function
   sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.rehearse_page,
-  sync.rehearse_pages, sync.rehearse_together, sync.complete_pages,
+  sync.rehearse_pages, sync.rehearse_together, sync.require_declared, sync.complete_pages,
   public.complete_chunk_jobs_safe,
   public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;

@@ -262,7 +262,7 @@ $$Write a stream's row: given fields as given, the others at their defaults. Ret
 Raises: what the row's checks raise. Locks: the row.$$;
 
 create function sync.require_same_scope(p_before public.sync_streams, p_given jsonb) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
   v_target regclass := to_regclass(p_given ->> 'target_table');
   v_has_rows boolean;
@@ -270,6 +270,15 @@ begin
   if p_before.id_scope = coalesce(p_given ->> 'id_scope', 'global') then
     return;
   end if;
+  -- What another is writing at this moment is no row yet.
+  begin
+    execute format('lock table %s in share row exclusive mode', v_target);
+  exception when lock_not_available then
+    raise exception using errcode = '55P03',
+      message = format('%s is in use: whether it has rows by another id_scope is not known',
+        v_target),
+      hint = 'Nothing was declared. Try again; a long transaction may hold the table.';
+  end;
   execute format('select exists (select 1 from %s as t where %s)', v_target,
     case when sync.is_shared_target(v_target) then 't.stream_id = $1' else 'true' end)
   into v_has_rows using p_before.id;
@@ -280,7 +289,8 @@ begin
   end if;
 end; $$;
 comment on function sync.require_same_scope(public.sync_streams, jsonb) is
-$$Raises: SY006 where a stream that has rows would make its ids otherwise.$$;
+$$Raises: SY006 where a stream that has rows would make its ids otherwise, 55P03 the table was not
+free within 2 s. Locks: where they would, the table against writing.$$;
 
 create function sync.write_declared_stream(p_stream jsonb, out o_id bigint, out o_source_id bigint,
   out o_asks_whose_keys boolean)
@@ -379,8 +389,8 @@ $$Add a stream to a source or declare it anew: the fields are the columns of syn
 left out has its default. With columns a table is made, adopted or widened. Another content than
 before has its live runs begin again, and what they missed forgotten; one that tells whose a key is
 has every key of its source asked about anew. Returns: {"stream_id", "stream_name"}. Raises: SY003
-unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column was not free
-within 2 s. Locks: the stream, its table where that gets columns, its table's registration, missing
+unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column, or other
+ids, was not free within 2 s. Locks: the stream, its table where it gets these, its registration, missing
 records by key, then runs that hold some back, for one that tells whose a key is the source's
 workspaces.$$;
 

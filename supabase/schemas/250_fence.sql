@@ -87,6 +87,20 @@ comment on function sync.first_answer(sync.page_in_hand) is
 $$For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
 it.$$;
 
+create function sync.outdated_ids(p_pages sync.page_in_hand[]) returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select f.queue_id from unnest(p_pages) as f
+    join public.workspace_sync_runs as r on r.id = f.run_id
+    join public.sync_workspaces as w on w.id = r.workspace_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
+      or sync.is_outdated(r, w, st));
+end; $$;
+comment on function sync.outdated_ids(sync.page_in_hand[]) is
+$$Returns: the chunks of pages whose runs are ending, have begun again or have to.$$;
+
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
@@ -158,13 +172,7 @@ begin
   end loop;
   -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
   -- call waited for a row.
-  v_given_up := array(
-    select f.queue_id from unnest(v_fenced) as f
-    join public.workspace_sync_runs as r on r.id = f.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    join public.sync_streams as st on st.id = r.stream_id
-    where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
-      or sync.is_outdated(r, w, st));
+  v_given_up := sync.outdated_ids(v_fenced);
   for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
   else 0 end loop
     if (v_fenced[v_turn].verdict).outcome is null
@@ -197,5 +205,6 @@ comment on function sync.outcome_of(sync.page_in_hand) is
 $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
 
 revoke all on function
-  sync.are_headers, sync.given_pages, sync.first_answer, sync.fence, sync.outcome_of
+  sync.are_headers, sync.given_pages, sync.first_answer, sync.outdated_ids, sync.fence,
+  sync.outcome_of
 from public, anon, authenticated, service_role;

@@ -83,9 +83,14 @@ begin
   where m.workspace_id = missed.workspace_id and m.stream_id = missed.stream_id
     and m.parent_id = missed.parent_id and m.record_id = missed.record_id;
   if p_run_id is null then
-    delete from sync.emptied_lists
-    where (p_workspace_id is null or workspace_id = p_workspace_id)
-      and (p_stream_id is null or stream_id = p_stream_id);
+    delete from sync.emptied_lists as e using (
+      select workspace_id, stream_id, parent_id from sync.emptied_lists
+      where (p_workspace_id is null or workspace_id = p_workspace_id)
+        and (p_stream_id is null or stream_id = p_stream_id)
+      order by workspace_id, stream_id, parent_id for update skip locked
+    ) as gone
+    where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
+      and e.parent_id = gone.parent_id;
   end if;
 end; $$;
 comment on function sync.forget_missed_below(bigint, bigint, bigint, text[]) is
@@ -103,7 +108,12 @@ begin
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.parent_id = gone.parent_id and m.record_id = gone.record_id;
-  delete from sync.emptied_lists where stream_id = new.id;
+  delete from sync.emptied_lists as e using (
+    select workspace_id, stream_id, parent_id from sync.emptied_lists where stream_id = new.id
+    order by workspace_id, stream_id, parent_id for update skip locked
+  ) as gone
+  where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
+    and e.parent_id = gone.parent_id;
   return null;
 end; $$;
 comment on function sync.forget_parents_of_stream() is

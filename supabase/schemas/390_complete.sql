@@ -262,6 +262,21 @@ $$Find what keeps pages apart of which each can be applied alone: ids that a col
 value that has to be unique. Returns: all pages; without an outcome those that can be applied
 together, the others with what the error means beside these, or, after 5 s, postponed.$$;
 
+create function sync.require_declared(p_pages sync.page_in_hand[]) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+    select 1 from unnest(p_pages) as p
+    join public.workspace_sync_runs as r on r.id = p.run_id
+    join public.sync_streams as st on st.id = r.stream_id
+    where (p.verdict).outcome = 'completed' and st.revision <> r.stream_revision) then
+    raise exception 'a stream was declared anew while its pages were applied';
+  end if;
+end; $$;
+comment on function sync.require_declared(sync.page_in_hand[]) is
+$$Raises: P0001 unless pages that were applied are of streams as they are declared now: each
+statement may have gone by another declaration.$$;
+
 create function sync.complete_pages(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
 declare
@@ -269,11 +284,21 @@ declare
   v_decided sync.page_in_hand[];
   v_to_apply sync.page_in_hand[];
   v_settled sync.page_in_hand[];
+  v_given_up bigint[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
     where (p.verdict).outcome is null and p.postponements > 0)::int .. 3 loop
+    if v_attempt > 1 then
+      v_given_up := sync.outdated_ids(v_pages);
+      for v_turn in 1 .. cardinality(v_pages) loop
+        if (v_pages[v_turn].verdict).outcome is null and v_pages[v_turn].queue_id = any (v_given_up)
+        then
+          v_pages[v_turn].verdict.outcome := 'cancelled';
+        end if;
+      end loop;
+    end if;
     if v_attempt = 2 then
       v_pages := sync.rehearse_pages(v_pages);
     end if;
@@ -284,6 +309,7 @@ begin
       if cardinality(v_to_apply) > 0 then
         v_decided := v_decided || sync.apply_pages(case v_attempt
           when 1 then sync.read_pages(v_to_apply) else v_to_apply end);
+        perform sync.require_declared(v_decided);
       end if;
       v_settled := sync.settle_chunks(v_decided);
       exit;
@@ -366,7 +392,7 @@ complete_chunk_jobs_safe().$$;
 
 revoke all on function
   sync.unfit_in, sync.applied, sync.note_seen, sync.apply_pages, sync.rehearse_page,
-  sync.rehearse_pages, sync.rehearse_together, sync.complete_pages,
+  sync.rehearse_pages, sync.rehearse_together, sync.require_declared, sync.complete_pages,
   public.complete_chunk_jobs_safe,
   public.complete_chunk_job_safe
 from public, anon, authenticated, service_role;
