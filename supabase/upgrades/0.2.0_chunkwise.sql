@@ -2346,7 +2346,7 @@ declare
   v_alike text := $part$
   select format('%s and %s', min((r).<id_text>), max((r).<id_text>)) into v_unlike
   from (select unnest(p_records) as r offset 0) as x
-  group by (r).workspace_id, (r).stream_id, (r).parent_id, (r).<id>
+  group by (r).workspace_id, (r).stream_id, <parent>(r).<id>
   having min((r).<id_text>) <> max((r).<id_text>) limit 1;
   if v_unlike is not null then
     raise exception 'the column id takes % for one: a column id of type text tells them apart',
@@ -2486,7 +2486,8 @@ begin
     'id', v_id,
     'id_text', v_id_text,
     'alike', case when v_id_type = 'text' then ''
-      else sync.filled(v_alike, jsonb_build_object('id', v_id, 'id_text', v_id_text)) end,
+      else sync.filled(v_alike, jsonb_build_object('id', v_id, 'id_text', v_id_text,
+        'parent', case when v_is_below_parent then '(r).parent_id, ' else '' end)) end,
     'judged_parts', case when v_is_below_parent then 'i.parent_id, i.own_id' else 'null, null' end,
     'r_parent', case when v_is_below_parent then 'r.parent_id, ' else '' end,
     'i_parent', case when v_is_below_parent then 'i.parent_id, ' else '' end,

@@ -63,7 +63,7 @@ declare
 begin
   select format('%s and %s', min((r).record_id), max((r).record_id)) into v_unlike
   from (select unnest(p_records) as r offset 0) as x
-  group by (r).workspace_id, (r).stream_id, (r).parent_id, (r).record_id::bigint
+  group by (r).workspace_id, (r).stream_id, (r).record_id::bigint
   having min((r).record_id) <> max((r).record_id) limit 1;
   if v_unlike is not null then
     raise exception 'the column id takes % for one: a column id of type text tells them apart',
@@ -202,7 +202,7 @@ declare
 begin
   select format('%s and %s', min((r).record_id), max((r).record_id)) into v_unlike
   from (select unnest(p_records) as r offset 0) as x
-  group by (r).workspace_id, (r).stream_id, (r).parent_id, (r).record_id::bigint
+  group by (r).workspace_id, (r).stream_id, (r).record_id::bigint
   having min((r).record_id) <> max((r).record_id) limit 1;
   if v_unlike is not null then
     raise exception 'the column id takes % for one: a column id of type text tells them apart',

@@ -1,6 +1,6 @@
 begin;
 \ir ../support/setup.psql
-select plan(19);
+select plan(21);
 
 select declare_source('{"source_name": "crm", "requests_per_second": null, "max_in_flight": null}');
 select register_workspace('acme', 'https://crm.example', 'k', 'crm');
@@ -73,6 +73,27 @@ select is(tests.refused(), 'public.things: 0', 'none is kept either');
 select tests.stream('numeric');
 select is(tests.read_things('7', '7.0'), 'failed: ', 'nor of two that a type takes for one');
 select is(tests.refused(), 'public.things: 0', 'although it writes both as they are');
+
+-- The same, of two lists of children in one call.
+select tests.stream('numeric');
+select declare_stream('{"source_name": "crm", "stream_name": "boxes", "path": "/boxes",
+  "page_size": 10, "is_default": false}');
+select declare_stream('{"source_name": "crm", "stream_name": "things", "page_size": 10,
+  "path": "/boxes/{parent.id}/things", "parent_stream": "boxes", "id_type": "text",
+  "target_table": "public.things", "apply_function": "sync.apply_things"}');
+select start_sync_job('boxes', '{boxes}');
+select tests.complete(l, tests.body('{1,2}'::bigint[], 2, 1)) from tests.claim() as l;
+select start_sync_job('things', '{things}');
+select results_eq($$select o ->> 'outcome', o ->> 'code' from (
+    select complete_chunk_jobs_safe(jsonb_agg(jsonb_build_object('queue_id', l.queue_id,
+      'lease_token', l.lease_token, 'status', 200, 'body', jsonb_build_object('data',
+      jsonb_build_array(jsonb_build_object('id', case l.n when 1 then '7' else '7.0' end)),
+      'meta', '{"total": 1, "last_page": 1}'::jsonb)::text) order by l.queue_id)) as answer
+    from (select c.*, row_number() over (order by c.queue_id) as n from tests.claim(9) as c) as l
+  ) as told cross join jsonb_array_elements(told.answer -> 'outcomes') as o order by 1$$,
+  $$values ('completed', null), ('failed', 'SY012')$$,
+  'of two below different parents one is told');
+select is((select count(*) from public.things), 1::bigint, 'and the other one written');
 select tests.stream('bigint');
 select is(tests.read_things('7', '008'), 'failed: ', 'numbers with zeros before them');
 select is(tests.refused(), 'public.things: 0', 'are refused');
