@@ -4395,9 +4395,9 @@ left out has its default. With columns a table is made, adopted or widened. Anot
 before has its live runs begin again, and what they missed forgotten; one that tells whose a key is
 has every key of its source asked about anew. Returns: {"stream_id", "stream_name"}. Raises: SY003
 unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column, or other
-ids, was not free within 2 s. Locks: the stream, its table where it gets these, its registration, missing
-records by key, then runs that hold some back, for one that tells whose a key is the source's
-workspaces.$$;
+ids, was not free within 2 s. Locks: the stream, its table where it gets these, its registration,
+missing records by key, then runs that hold some back, for one that tells whose a key is the
+source's workspaces.$$;
 
 create function public.stream_sql(p_stream text, p_source text default null) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -8489,8 +8489,8 @@ end; $$;
 comment on function sync.has_version(sync.page_in_hand, public.sync_streams) is
 $$Returns: whether a page that was read is known again by its version: not one of which a value was
 refused, nor one that ends the list and may be full: what follows it some day may show in no part of
-it that the version is made of. Pages may be shorter than declared: the last page of a counted list is full
-unless a page before it shows more; an only page may be.$$;
+it that the version is made of. Pages may be shorter than declared: the last page of a counted list
+is full unless a page before it shows more; an only page may be.$$;
 
 create function sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void
@@ -15952,10 +15952,10 @@ end; $$;
 comment on function sync.complete_pages(sync.page_in_hand[]) is
 $$Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
 applied by trying each alone, then those that cannot beside the others, and complete the rest as
-one set: pages applied one after the other would lock records out of key order. What meets trouble of the database's own is postponed, and
-holds up the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no
-page's fault. Locks: target rows by key, then as settle_chunks(); for a lock that others hold it
-waits 500 ms.$$;
+one set: pages applied one after the other would lock records out of key order. What meets trouble
+of the database's own is postponed, and holds up the others for 2 s at most. Returns: all pages,
+each with its outcome. Raises: what is no page's fault. Locks: target rows by key, then as
+settle_chunks(); for a lock that others hold it waits 500 ms.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -390,9 +390,9 @@ left out has its default. With columns a table is made, adopted or widened. Anot
 before has its live runs begin again, and what they missed forgotten; one that tells whose a key is
 has every key of its source asked about anew. Returns: {"stream_id", "stream_name"}. Raises: SY003
 unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column, or other
-ids, was not free within 2 s. Locks: the stream, its table where it gets these, its registration, missing
-records by key, then runs that hold some back, for one that tells whose a key is the source's
-workspaces.$$;
+ids, was not free within 2 s. Locks: the stream, its table where it gets these, its registration,
+missing records by key, then runs that hold some back, for one that tells whose a key is the
+source's workspaces.$$;
 
 create function public.stream_sql(p_stream text, p_source text default null) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp

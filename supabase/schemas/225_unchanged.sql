@@ -95,8 +95,8 @@ end; $$;
 comment on function sync.has_version(sync.page_in_hand, public.sync_streams) is
 $$Returns: whether a page that was read is known again by its version: not one of which a value was
 refused, nor one that ends the list and may be full: what follows it some day may show in no part of
-it that the version is made of. Pages may be shorter than declared: the last page of a counted list is full
-unless a page before it shows more; an only page may be.$$;
+it that the version is made of. Pages may be shorter than declared: the last page of a counted list
+is full unless a page before it shows more; an only page may be.$$;
 
 create function sync.note_versions(p_pages sync.page_in_hand[], p_records sync.incoming_record[])
   returns void

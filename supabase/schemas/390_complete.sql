@@ -332,10 +332,10 @@ end; $$;
 comment on function sync.complete_pages(sync.page_in_hand[]) is
 $$Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
 applied by trying each alone, then those that cannot beside the others, and complete the rest as
-one set: pages applied one after the other would lock records out of key order. What meets trouble of the database's own is postponed, and
-holds up the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no
-page's fault. Locks: target rows by key, then as settle_chunks(); for a lock that others hold it
-waits 500 ms.$$;
+one set: pages applied one after the other would lock records out of key order. What meets trouble
+of the database's own is postponed, and holds up the others for 2 s at most. Returns: all pages,
+each with its outcome. Raises: what is no page's fault. Locks: target rows by key, then as
+settle_chunks(); for a lock that others hold it waits 500 ms.$$;
 
 create function public.complete_chunk_jobs_safe(p_pages jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -16175,9 +16175,9 @@ left out has its default. With columns a table is made, adopted or widened. Anot
 before has its live runs begin again, and what they missed forgotten; one that tells whose a key is
 has every key of its source asked about anew. Returns: {"stream_id", "stream_name"}. Raises: SY003
 unknown source, SY006 unknown, missing or bad field, 55P03 the table that gets a column, or other
-ids, was not free within 2 s. Locks: the stream, its table where it gets these, its registration, missing
-records by key, then runs that hold some back, for one that tells whose a key is the source''s
-workspaces.';
+ids, was not free within 2 s. Locks: the stream, its table where it gets these, its registration,
+missing records by key, then runs that hold some back, for one that tells whose a key is the
+source''s workspaces.';
 
 comment on function public.stream_sql(text,text) is 'What a stream''s records go through, to read or to keep: its table, if it declares one, with
 rights, policy and revokes, and the function that writes it. The source has to be named where
@@ -16621,8 +16621,8 @@ or as a page of the stream has that is followed by others, because the API serve
 
 comment on function sync.has_version(sync.page_in_hand,public.sync_streams) is 'Returns: whether a page that was read is known again by its version: not one of which a value was
 refused, nor one that ends the list and may be full: what follows it some day may show in no part of
-it that the version is made of. Pages may be shorter than declared: the last page of a counted list is full
-unless a page before it shows more; an only page may be.';
+it that the version is made of. Pages may be shorter than declared: the last page of a counted list
+is full unless a page before it shows more; an only page may be.';
 
 comment on function sync.note_versions(sync.page_in_hand[],sync.incoming_record[]) is 'Keep the versions of pages that were applied, with what they showed, and forget those that are
 none any more. Locks: those rows.';
@@ -17346,10 +17346,10 @@ statement may have gone by another declaration.';
 
 comment on function sync.complete_pages(sync.page_in_hand[]) is 'Read, apply and settle what was fenced as one set. If that fails, find the pages that cannot be
 applied by trying each alone, then those that cannot beside the others, and complete the rest as
-one set: pages applied one after the other would lock records out of key order. What meets trouble of the database''s own is postponed, and
-holds up the others for 2 s at most. Returns: all pages, each with its outcome. Raises: what is no
-page''s fault. Locks: target rows by key, then as settle_chunks(); for a lock that others hold it
-waits 500 ms.';
+one set: pages applied one after the other would lock records out of key order. What meets trouble
+of the database''s own is postponed, and holds up the others for 2 s at most. Returns: all pages,
+each with its outcome. Raises: what is no page''s fault. Locks: target rows by key, then as
+settle_chunks(); for a lock that others hold it waits 500 ms.';
 
 comment on function public.complete_chunk_jobs_safe(jsonb) is 'Hand over 1 to 100 fetched pages [{"queue_id", "lease_token", "status", "body", "duration_ms"}];
 the body is the answer''s text. Returns: {"outcomes": [one per page, in order], "blocked_budgets"};
