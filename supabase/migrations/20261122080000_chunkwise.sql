@@ -1975,7 +1975,10 @@ newest_id: the first record of its list; full_scan_at: when everything was read 
 many the API counted then that it did not show; of: of which address, owner and declaration all that
 is, of others it says nothing. Of other lists: since: the latest change that the last complete run
 saw, or its start; pages: how many it read, page_records: how many records its page 1 had.';
-create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
+-- All columns of the key, as in other tables: where nothing is known of a table the planner may
+-- take this one to find a row by its key.
+create index sync_workspace_streams_stream_idx
+  on public.sync_workspace_streams (stream_id, workspace_id);
 alter table public.sync_workspace_streams enable row level security;
 
 create table sync.target_tables (
@@ -5196,7 +5199,9 @@ declare
 begin
   with run as (
     select id, max_concurrency, is_paused
-    from public.workspace_sync_runs where id = p_run_id and status = 'running' and ending is null
+    from public.workspace_sync_runs
+    -- A plain comparison would offer the planner to look through all that is live.
+    where id = p_run_id and (status = 'running') is true and ending is null
   ), free as (
     select s.slot, row_number() over (order by s.slot) as turn
     from run, generate_series(1, run.max_concurrency) as s (slot)
@@ -5336,7 +5341,7 @@ declare
   v_last_page int;
 begin
   select * into v_run from public.workspace_sync_runs
-  where id = p_run_id and status = 'running' and ending is null and phase = 'scan'
+  where id = p_run_id and (status = 'running') is true and ending is null and phase = 'scan'
     and planned_pages < known_pages;
   if v_run.id is null then
     return;
@@ -5538,7 +5543,7 @@ comment on column sync.page_etags.read_at is
 'When its body was last read: after full_scan_days it is again.';
 comment on column sync.page_etags.said is
 'What reading it gave beside its records: total, last page, first and last key, next.';
-create index page_etags_stream_idx on sync.page_etags (stream_id);
+create index page_etags_stream_idx on sync.page_etags (stream_id, workspace_id, request_key);
 create index page_etags_read_idx on sync.page_etags (read_at);
 -- How short a page may be that is followed by others.
 create index page_etags_followed_idx
@@ -6088,11 +6093,12 @@ declare
 begin
   v_chunks := (
     -- From its workspaces on, and by the index that has this order: without statistics the planner
-    -- may look through all live runs, for each.
+    -- may look through all live runs, for each. Of one workspace, said plainly, the index of streams
+    -- has it too.
     select count(*) from public.sync_workspaces as w
     cross join lateral (
       select x.id from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running'
+      where x.workspace_id between w.id and w.id and x.status = 'running'
       order by x.workspace_id, x.stream_id offset 0
     ) as r
     cross join lateral (
@@ -6143,7 +6149,7 @@ begin
     from public.sync_workspaces as w
     cross join lateral (
       select x.id, x.ending, x.is_paused from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running'
+      where x.workspace_id between w.id and w.id and x.status = 'running'
       order by x.workspace_id, x.stream_id offset 0
     ) as r
     cross join lateral (
@@ -6193,7 +6199,7 @@ begin
     select 1 from public.sync_workspaces as w
     cross join lateral (
       select x.id from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running' and x.ending is null
+      where x.workspace_id between w.id and w.id and x.status = 'running' and x.ending is null
         and not x.is_paused
       order by x.workspace_id, x.stream_id offset 0
     ) as r
@@ -6299,11 +6305,14 @@ begin
   update public.chunk_processing_queue as q
   set ready_seq = q.turn, turn = null, next_retry_at = null
   from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'pending'
+        and x.turn is not null and x.line_budget_id is null for no key update skip locked
+    ) as s
     where r.workspace_id = any (p_workspace_ids) and r.status = 'running' and not r.is_paused
-      and x.status = 'pending' and x.turn is not null and x.line_budget_id is null
-    order by x.id for no key update of x skip locked
+    order by s.id
   ) as held
   where q.id = held.id;
 end; $$;
@@ -6389,8 +6398,10 @@ begin
             r.ending is null and not r.is_paused order by p.turn) > 1
           or exists (
             select 1 from public.workspace_sync_runs as own
-            join public.chunk_processing_queue as held on held.run_id = own.id
-              and held.slot is not null and held.status = 'processing'
+            cross join lateral (
+              select 1 from public.chunk_processing_queue as x
+              where x.run_id = own.id and x.slot is not null and x.status = 'processing' offset 0
+            ) as held
             where own.workspace_id = w.id and own.status = 'running')
           -- Of a budget that stopped for all whoever was not refused asks first, if it does soon:
           -- it may be far behind in the line, or get no answer.
@@ -6413,18 +6424,21 @@ begin
       where x.id = r.workspace_id offset 0
     ) as w
   ), budget as materialized (
-    select b.id, sync.budget_room(b, v_now) as room, sync.send_ahead(b) as ahead,
+    select b.id, b.found, sync.budget_room(b.found, v_now) as room, sync.send_ahead(b.found) as ahead,
       greatest(b.next_send_at, v_now) - v_now as first_send,
-      coalesce(make_interval(secs => (1 / sync.effective_rate(b))::double precision),
+      coalesce(make_interval(secs => (1 / sync.effective_rate(b.found))::double precision),
       interval '0') as pace,
       greatest(b.blocked_until - v_now, interval '0') as blocked_for,
       b.line_due_at is not null as has_line
-    from public.sync_budgets as b where b.id in (select budget_id from picked)
+    from (select distinct p.budget_id from picked as p) as drawn_on
+    cross join lateral (
+      select x as found, x.id, x.next_send_at, x.blocked_until, x.line_due_at
+      from public.sync_budgets as x where x.id = drawn_on.budget_id offset 0
+    ) as b
   ), shares as materialized (
     -- Where there is room for all that is picked and nothing waits, nobody is kept from it.
     select budget.id as budget_id, h.* from budget
-    join public.sync_budgets as b on b.id = budget.id
-    cross join lateral sync.shares_of(b) as h
+    cross join lateral sync.shares_of(budget.found) as h
     where budget.has_line or budget.room < (
       select count(*) from picked where picked.budget_id = budget.id and picked.verdict is null)
   ), full_ones as materialized (
@@ -6495,10 +6509,10 @@ begin
       select budget_id, max(v.send_after) filter (where v.verdict = 'admitted') as last_send,
         bool_or(v.verdict = 'budget') as has_waiting,
         count(*) filter (where v.verdict = 'admitted') >= max(v.room) as is_full
-      from verdicts as v group by 1
+      from verdicts as v where v.budget_id = any (v_locked_ids) group by 1
     ) as sent
     join budget on budget.id = sent.budget_id
-    where b.id = sent.budget_id and b.id = any (v_locked_ids)
+    where b.id = sent.budget_id
   )
   select array_agg(row(v.id, v.verdict,
     case when v.verdict in ('budget', 'workspace', 'locked', 'token') then v.look_after
@@ -6558,9 +6572,12 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select 1 from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.worker_id = p_worker_id
-      and q.lease_expires_at > sync.now())
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = p_worker_id and x.lease_expires_at > sync.now() offset 0
+    ) as q
+    where r.status = 'running')
     or exists (
       select 1 from sync.stream_tries as t
       where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id)
@@ -6677,9 +6694,13 @@ declare
 begin
   v_alone := array(
     select max(q.id) from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    cross join lateral (
+      select x.id, x.worker_id, x.started_at from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = any (v_worker_ids) offset 0
+    ) as q
     left join sync.workers as k on k.worker_id = q.worker_id
-    where r.status = 'running' and q.status = 'processing' and q.worker_id = any (v_worker_ids)
+    where r.status = 'running'
     group by q.worker_id
     having count(*) = 1 and bool_and((k.last_loss_at > q.started_at) is not true));
   update sync.workers as k set last_loss_at = sync.now(), alone_with = null, alone_since = null
@@ -6846,21 +6867,27 @@ begin
   update public.chunk_processing_queue as q
   set line_budget_id = null, next_retry_at = v_workspace.rate_limited_until
   from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.workspace_id = p_workspace_id and r.status = 'running'
-      and x.line_budget_id is not null
-    order by x.id for no key update of x skip locked
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      -- A plain comparison would offer the planner to look through all that waits in lines.
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and (x.line_budget_id is not null) is true
+      for no key update skip locked
+    ) as s
+    where r.workspace_id = p_workspace_id and r.status = 'running' order by s.id
   ) as held
   where q.id = held.id;
   if v_is_repeated then
     -- Who is refused time and again goes behind those who are not.
     update public.chunk_processing_queue as q set turn = nextval('sync.ready_seq')
     from (
-      select x.id from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-      where r.workspace_id = p_workspace_id and r.status = 'running' and x.turn is not null
-      order by x.id for no key update of x skip locked
+      select s.id from public.workspace_sync_runs as r
+      cross join lateral (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and x.turn is not null
+        for no key update skip locked
+      ) as s
+      where r.workspace_id = p_workspace_id and r.status = 'running' order by s.id
     ) as held
     where q.id = held.id;
     -- Others tell what their budget lets through; of one that stopped for all each refusal counts.
@@ -7169,9 +7196,11 @@ begin
   end if;
   return query
   select r.workspace_id, count(q.id) from public.workspace_sync_runs as r
-  left join public.chunk_processing_queue as q
-    on q.run_id = r.id and q.slot between 1 and r.max_concurrency
-      and q.status = 'processing' and q.worker_id = p_worker_id
+  left join lateral (
+    select x.id from public.chunk_processing_queue as x
+    where x.run_id = r.id and x.slot between 1 and r.max_concurrency
+      and x.status = 'processing' and x.worker_id = p_worker_id offset 0
+  ) as q on true
   where r.workspace_id = any (p_workspace_ids) and r.status = 'running'
   group by r.workspace_id;
 end; $$;
@@ -7654,6 +7683,19 @@ from public, anon, authenticated, service_role;
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
 -- Stands on: addresses, queue, requests, classes, lease_documents.
 
+create function sync.next_due_at() returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return (
+    select next_retry_at from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and line_budget_id is null and next_retry_at < 'infinity'
+    order by next_retry_at limit 1);
+end; $$;
+comment on function sync.next_due_at() is
+$$Returns: when the next delayed chunk falls due, of those that are in no budget's line; null: there
+is none.$$;
+
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
@@ -7863,7 +7905,7 @@ $$Notes that a worker lives, at most every 5 s, and what it says of listening wh
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks,
+  sync.next_due_at, sync.wake_due_chunks, sync.pick_ready_chunks,
   sync.made_requests, sync.hold_unreadable, sync.lease_chunks, sync.hurry_worker, sync.note_worker
 from public, anon, authenticated, service_role;
 
@@ -8966,13 +9008,31 @@ begin
       as uses_up_window,
       b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
       or w.rate_limited_until is not null as is_rate_limited
+    -- One row after the other by its key: where tables were empty when they were analyzed the
+    -- planner may begin at the other end.
     from public.chunk_processing_queue as q
-    join public.chunked_sync_jobs as c on c.id = q.id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    left join sync.run_parts as part on r.parts_total is not null and c.kind = 'page'
-      and part.run_id = r.id and part.scan = c.scan
-    left join public.sync_budgets as b on b.id = w.budget_id
+    cross join lateral (
+      select x.id, x.kind, x.scan, x.page, x.record_id, x.reading
+      from public.chunked_sync_jobs as x where x.id = q.id offset 0
+    ) as c
+    cross join lateral (
+      select x.id, x.workspace_id, x.stream_id, x.is_full_scan, x.progress_total, x.needed_pages,
+        x.known_pages, x.window_turn, x.planned_pages, x.max_concurrency, x.parts_total
+      from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.budget_id, x.key_status, x.rate_limited_until from public.sync_workspaces as x
+      where x.id = r.workspace_id offset 0
+    ) as w
+    left join lateral (
+      select x.id, x.parent_id, x.known_pages from sync.run_parts as x
+      where r.parts_total is not null and c.kind = 'page' and x.run_id = r.id and x.scan = c.scan
+      offset 0
+    ) as part on true
+    left join lateral (
+      select x.block_level, x.reduced_in_flight, x.learned_rate from public.sync_budgets as x
+      where x.id = w.budget_id offset 0
+    ) as b on true
     where q.id = any (v_queue_ids) order by q.id for no key update of q
   loop
     v_page := p_pages[array_position(v_queue_ids, v_chunk.id)];
@@ -9215,7 +9275,8 @@ comment on column sync.missing_records.asked_at is
 comment on column sync.missing_records.held_by_run_id is
 'The run that would have deleted it and waits for approve_deletions().';
 comment on column sync.missing_records.last_seen_at is 'The last complete sync that saw it.';
-create index missing_records_stream_idx on sync.missing_records (stream_id);
+create index missing_records_stream_idx
+  on sync.missing_records (stream_id, workspace_id, record_id);
 create index missing_records_held_idx on sync.missing_records (held_by_run_id)
   where held_by_run_id is not null;
 alter table sync.missing_records enable row level security;
@@ -9698,7 +9759,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs set ending = p_ending,
     error_message = coalesce(error_message, p_message)
-  where id = p_run_id and status = 'running' and ending is null;
+  where id = p_run_id and (status = 'running') is true and ending is null;
 end; $$;
 comment on function sync.end_run_early(bigint, text, text) is
 $$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds
@@ -10324,7 +10385,7 @@ begin
       where r.id = q.run_id) then 'infinity'::timestamptz end
   where q.id = any (v_chunk_ids) and not exists (
     select 1 from public.chunk_processing_queue as held
-    where held.run_id = q.run_id and held.slot = 1);
+    where held.run_id = q.run_id and held.slot = 1 offset 0);
   get diagnostics v_ready = row_count;
   if v_ready < cardinality(v_chunk_ids) then
     perform sync.refill_slots(id) from unnest(p_run_ids) as id;
@@ -12135,7 +12196,7 @@ create index staged_items_next_idx on sync.staged_items (workspace_id, stream_id
   where processed_at is null;
 create index staged_items_record_idx on sync.staged_items (workspace_id, stream_id, record_id);
 create index staged_items_chunk_idx on sync.staged_items (chunk_id);
-create index staged_items_stream_idx on sync.staged_items (stream_id);
+create index staged_items_stream_idx on sync.staged_items (stream_id, workspace_id, record_id);
 alter table sync.staged_items enable row level security;
 
 create function sync.is_followed(p_stream public.sync_streams) returns boolean
@@ -13291,7 +13352,7 @@ declare
   v_is_rest boolean;
 begin
   select * into v_run from public.workspace_sync_runs
-  where id = p_run_id and status = 'running' and ending is null and phase = 'parts';
+  where id = p_run_id and (status = 'running') is true and ending is null and phase = 'parts';
   if v_run.id is null then
     return;
   end if;
@@ -13963,7 +14024,7 @@ locks.$$;
 
 create function sync.advance_run(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
-  set plan_cache_mode = auto set enable_seqscan = on
+  set plan_cache_mode = auto set enable_seqscan = off
   set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
@@ -13988,7 +14049,7 @@ begin
   elsif v_run.phase = 'parent' then
     perform sync.begin_runs(array[p_run_id]) where not exists (
       select 1 from public.workspace_sync_runs
-      where id = v_run.parent_run_id and status = 'running');
+      where id = v_run.parent_run_id and (status = 'running') is true);
   elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
   elsif v_run.parts_total is not null then
@@ -14324,7 +14385,8 @@ begin
   from public.workspace_sync_runs as r
   join public.sync_workspaces as w on w.id = r.workspace_id
   join public.sync_streams as st on st.id = r.stream_id
-  where r.id = p_run_id and r.status = 'running' and r.ending is null;
+  -- A plain comparison would offer the planner to look through all that is live.
+  where r.id = p_run_id and (r.status = 'running') is true and r.ending is null;
   if v_found.is_outdated is not true then
     return;
   end if;
@@ -15054,13 +15116,11 @@ declare
   v_now timestamptz := sync.now();
 begin
   update public.sync_workspaces as w set key_status = 'refused', key_checked_at = v_now
-  from (
-    select w.id from sync.workspace_tokens as t
-    join public.sync_workspaces as w on w.id = t.workspace_id
-    where t.refused_until > v_now and w.key_status not in ('refused', 'unreadable')
-    order by w.id for no key update of w skip locked
-  ) as refused
-  where w.id = refused.id;
+  where w.id = any (array(
+    select x.id from sync.workspace_tokens as t
+    join public.sync_workspaces as x on x.id = t.workspace_id
+    where t.refused_until > v_now and x.key_status not in ('refused', 'unreadable')
+    order by x.id for no key update of x skip locked));
   -- A job that waited on would hold its name, and with it the next sync of everybody else.
   update public.workspace_sync_runs as r set ending = 'failed', error_message = waiting.message
   from (
@@ -16282,7 +16342,7 @@ comment on type sync.requested_run is
 
 create function sync.requested_runs(p_streams text[], p_workspaces text[])
   returns sync.requested_run[]
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   v_name text;
   v_workspace_id bigint;
@@ -16713,7 +16773,8 @@ them is applied) or by expiry, and the last one closes the run. Returns: {"job_i
 its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
 
 create function sync.follow_pause() returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_run_ids bigint[];
 begin
@@ -16729,13 +16790,15 @@ begin
       where r.id = q.run_id) then 'infinity'::timestamptz end,
     turn = null, line_budget_id = null
   where q.id = any (array(
-    select q.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-      and q.status = 'pending'
-    where r.status = 'running' and (
-      r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
-      or not r.is_paused and q.next_retry_at = 'infinity')
-    order by q.id for no key update of q skip locked));
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'pending' and (
+        r.is_paused and (x.ready_seq is not null or x.next_retry_at <= sync.now())
+        or not r.is_paused and x.next_retry_at = 'infinity')
+      for no key update skip locked
+    ) as s
+    where r.status = 'running'));
   return v_run_ids;
 end; $$;
 comment on function sync.follow_pause() is
@@ -16762,9 +16825,9 @@ begin
       hint = 'select source_name from sync_sources lists them.';
   end if;
   perform 1 from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id)
-    and (v_source_id is null or w.source_id = v_source_id)
+  where r.status = 'running' and (v_workspace_id is null or r.workspace_id = v_workspace_id)
+    and (v_source_id is null or v_source_id = (
+      select w.source_id from public.sync_workspaces as w where w.id = r.workspace_id))
   order by r.id for no key update of r;
   if v_workspace_id is not null then
     update public.sync_workspaces set paused_at = p_paused_at where id = v_workspace_id;
@@ -18425,8 +18488,11 @@ declare
 begin
   select coalesce(array_agg(q.id order by q.ready_seq), '{}') into v_ready
   from public.workspace_sync_runs as r
-  join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    and q.ready_seq is not null
+  cross join lateral (
+    -- A plain comparison would offer the planner to look through all that is ready.
+    select x.id, x.ready_seq from public.chunk_processing_queue as x
+    where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true offset 0
+  ) as q
   where r.status = 'running';
   if cardinality(v_ready || v_tries) = 0 then
     return 0;
@@ -18797,10 +18863,13 @@ create view public.worker_health with (security_invoker = true) as
 select
   k.worker_id, k.first_seen_at, k.last_seen_at, sync.now() - k.last_seen_at as time_since_seen,
   k.last_seen_at > sync.now() - interval '30 seconds' as is_alive,
-  (select count(*) from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-      and q.status = 'processing'
-    where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight,
+  (select coalesce(sum(q.held), 0)::bigint from public.workspace_sync_runs as r
+    cross join lateral (
+      select count(*) as held from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = k.worker_id
+    ) as q
+    where r.status = 'running') as chunks_in_flight,
   k.alone_with, k.is_listening, k.idle_finds
 from sync.workers as k;
 comment on view public.worker_health is
@@ -20281,8 +20350,11 @@ begin
       from public.polling_job_status as j where j.status = 'running'),
     'oldest_ready_at', (
       select min(coalesce(q.started_at, q.created_at)) from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-        and q.ready_seq is not null
+      cross join lateral (
+        select x.started_at, x.created_at from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true
+        offset 0
+      ) as q
       where r.status = 'running'),
     'jobs', to_jsonb(v_jobs[1 : v_limit]), 'has_more', cardinality(v_jobs) > v_limit);
 end; $$;
@@ -20470,8 +20542,11 @@ begin
     'queue', (select to_jsonb(q) from public.queue_health as q),
     'oldest_ready_at', (
       select min(coalesce(q.started_at, q.created_at)) from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-        and q.ready_seq is not null
+      cross join lateral (
+        select x.started_at, x.created_at from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true
+        offset 0
+      ) as q
       where r.status = 'running'),
     'workers', (
       select coalesce(jsonb_agg(jsonb_build_object('worker_id', k.worker_id, 'first_seen_at',
@@ -20601,9 +20676,12 @@ declare
 begin
   v_lost := array(
     select q.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
-    order by q.id for no key update of q skip locked);
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.lease_expires_at <= v_now for no key update skip locked
+    ) as q
+    where r.status = 'running' order by q.id);
   if v_lost = '{}' then
     return 0;
   end if;
@@ -20705,14 +20783,15 @@ begin
   update public.workspace_sync_runs as r set ending = 'failed',
     error_message = 'its key cannot be read from Vault, or is not of the form that the auth of its '
       'source takes: rotate_workspace_key() sets it again'
-  from (
-    select r.id from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
-      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
-    order by r.id for no key update of r skip locked
-  ) as waiting
-  where r.id = waiting.id;
+  where r.id = any (array(
+    select live.id from public.workspace_sync_runs as live
+    cross join lateral (
+      select x.key_checked_at from public.sync_workspaces as x
+      where x.id = live.workspace_id and x.key_status = 'unreadable' offset 0
+    ) as w
+    where live.status = 'running' and live.ending is null
+      and greatest(live.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
+    order by live.id for no key update of live skip locked));
 end; $$;
 comment on function sync.reread_keys() is
 $$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
@@ -20763,20 +20842,17 @@ begin
     blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
       else b.blocked_until end,
     blocked_at = least(b.blocked_at, v_now)
-  from (
+  -- An array is made once; what is joined may be looked through for each.
+  where b.id = any (array(
     select x.id from public.sync_budgets as x
     where x.blocked_at > v_now or x.reduced_at > v_now or x.probe_until > v_now + v_lease
       or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
         + make_interval(secs => coalesce(1 / sync.effective_rate(x), 0)::double precision)
-    for no key update skip locked
-  ) as ahead
-  where b.id = ahead.id;
+    for no key update skip locked));
   update public.sync_workspaces as w set rate_limited_until = v_now + v_block
-  from (
+  where w.id = any (array(
     select id from public.sync_workspaces where rate_limited_until > v_now + v_block
-    for no key update skip locked
-  ) as ahead
-  where w.id = ahead.id;
+    for no key update skip locked));
   -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
   -- look again.
   update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
@@ -20789,20 +20865,22 @@ begin
     from public.chunk_processing_queue as x
     where x.status = 'pending' and x.slot is not null and x.ready_seq is null
       and x.next_retry_at > v_now + v_longest and x.next_retry_at < 'infinity'
-    for no key update of x skip locked
+    order by x.next_retry_at for no key update of x skip locked
   ) as ahead
   where q.id = ahead.id and q.next_retry_at > v_now + ahead.longest;
   update public.chunk_processing_queue as q set
     lease_expires_at = least(q.lease_expires_at, v_now + v_lease),
     started_at = least(q.started_at, v_now)
-  from (
+  where q.id = any (array(
     select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.status = 'running' and x.status = 'processing' and (x.started_at > v_now
-      or x.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
-    for no key update of x skip locked
-  ) as ahead
-  where q.id = ahead.id;
+    cross join lateral (
+      select held.id from public.chunk_processing_queue as held
+      where held.run_id = r.id and held.slot is not null and held.status = 'processing'
+        and (held.started_at > v_now
+          or held.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
+      for no key update skip locked
+    ) as x
+    where r.status = 'running'));
 end; $$;
 comment on function sync.bound_waits() is
 $$Nothing waits longer than the settings, or what the API asked for, could have made it wait: where
@@ -20908,7 +20986,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(least(
     (select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null),
     (select min(q.turn) from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      cross join lateral (
+        select x.turn from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null offset 0
+      ) as q
       where r.status = 'running')), s.last_value) - 1000
   from sync.ready_seq as s;
 $$;
@@ -21064,11 +21145,8 @@ begin
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
     'next_look_ms', case when v_is_withheld or cardinality(v_unmade) > 0 then 0 else least((
-      select greatest(0, ceil(extract(epoch from next_retry_at - v_now) * 1000))::bigint
-      from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null
-        and line_budget_id is null and next_retry_at < 'infinity'
-      order by next_retry_at limit 1), (
+      select greatest(0, ceil(extract(epoch from d.due_at - v_now) * 1000))::bigint
+      from (select sync.next_due_at() as due_at) as d where d.due_at is not null), (
       select greatest(100, ceil(extract(epoch from min(b.line_due_at) - v_now) * 1000))::bigint
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
@@ -21143,11 +21221,7 @@ begin
   v_now := sync.now();
   -- What most claims find nothing of. For what belongs to no run a claim keeps room, a place for one
   -- try: where there are always more chunks than room, none of it would be sent otherwise.
-  select exists (
-      -- Of a parameter the planner expects that a third is due, and reads whatever index it likes.
-      select 1 from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null
-        and line_budget_id is null and next_retry_at <= sync.now()),
+  select sync.next_due_at() <= sync.now(),
     exists (select 1 from public.sync_budgets where line_due_at is not null),
     (select count(*) from (
         select 1 from sync.token_requests where status = 'pending' and due_at <= v_now
@@ -21373,16 +21447,17 @@ grant execute on function
   public.claim_next_chunk_job_safe, public.claim_chunk_job_safe, public.extend_chunk_leases
 to service_role;
 
--- Pinned plans: what the planner may do in the verbs of workers and all that they call, but where a
--- function says otherwise for itself. docs/decisions/0002 says why.
+-- Pinned plans: what the planner may do in the verbs of workers, in the sweep, which claims do too,
+-- and in all that they call, but where a function says otherwise for itself. docs/decisions/0002
+-- says why.
 
 do $pin$
 declare
   v_verb regprocedure;
 begin
   foreach v_verb in array '{public.claim_next_chunk_job_safe,public.claim_chunk_job_safe,
-    public.extend_chunk_leases,public.complete_chunk_jobs_safe,public.fail_chunk_job_safe
-    }'::regproc[]::oid[]::regprocedure[]
+    public.extend_chunk_leases,public.complete_chunk_jobs_safe,public.fail_chunk_job_safe,
+    public.cleanup_stuck_chunks}'::regproc[]::oid[]::regprocedure[]
   loop
     execute format('alter function %s
       set plan_cache_mode = force_generic_plan

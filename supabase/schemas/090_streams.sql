@@ -243,7 +243,10 @@ newest_id: the first record of its list; full_scan_at: when everything was read 
 many the API counted then that it did not show; of: of which address, owner and declaration all that
 is, of others it says nothing. Of other lists: since: the latest change that the last complete run
 saw, or its start; pages: how many it read, page_records: how many records its page 1 had.';
-create index sync_workspace_streams_stream_idx on public.sync_workspace_streams (stream_id);
+-- All columns of the key, as in other tables: where nothing is known of a table the planner may
+-- take this one to find a row by its key.
+create index sync_workspace_streams_stream_idx
+  on public.sync_workspace_streams (stream_id, workspace_id);
 alter table public.sync_workspace_streams enable row level security;
 
 create table sync.target_tables (

@@ -20,7 +20,9 @@ declare
 begin
   with run as (
     select id, max_concurrency, is_paused
-    from public.workspace_sync_runs where id = p_run_id and status = 'running' and ending is null
+    from public.workspace_sync_runs
+    -- A plain comparison would offer the planner to look through all that is live.
+    where id = p_run_id and (status = 'running') is true and ending is null
   ), free as (
     select s.slot, row_number() over (order by s.slot) as turn
     from run, generate_series(1, run.max_concurrency) as s (slot)
@@ -160,7 +162,7 @@ declare
   v_last_page int;
 begin
   select * into v_run from public.workspace_sync_runs
-  where id = p_run_id and status = 'running' and ending is null and phase = 'scan'
+  where id = p_run_id and (status = 'running') is true and ending is null and phase = 'scan'
     and planned_pages < known_pages;
   if v_run.id is null then
     return;

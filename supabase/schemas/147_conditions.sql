@@ -28,7 +28,7 @@ comment on column sync.page_etags.read_at is
 'When its body was last read: after full_scan_days it is again.';
 comment on column sync.page_etags.said is
 'What reading it gave beside its records: total, last page, first and last key, next.';
-create index page_etags_stream_idx on sync.page_etags (stream_id);
+create index page_etags_stream_idx on sync.page_etags (stream_id, workspace_id, request_key);
 create index page_etags_read_idx on sync.page_etags (read_at);
 -- How short a page may be that is followed by others.
 create index page_etags_followed_idx

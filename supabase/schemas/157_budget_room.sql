@@ -8,11 +8,12 @@ declare
 begin
   v_chunks := (
     -- From its workspaces on, and by the index that has this order: without statistics the planner
-    -- may look through all live runs, for each.
+    -- may look through all live runs, for each. Of one workspace, said plainly, the index of streams
+    -- has it too.
     select count(*) from public.sync_workspaces as w
     cross join lateral (
       select x.id from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running'
+      where x.workspace_id between w.id and w.id and x.status = 'running'
       order by x.workspace_id, x.stream_id offset 0
     ) as r
     cross join lateral (
@@ -63,7 +64,7 @@ begin
     from public.sync_workspaces as w
     cross join lateral (
       select x.id, x.ending, x.is_paused from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running'
+      where x.workspace_id between w.id and w.id and x.status = 'running'
       order by x.workspace_id, x.stream_id offset 0
     ) as r
     cross join lateral (
@@ -113,7 +114,7 @@ begin
     select 1 from public.sync_workspaces as w
     cross join lateral (
       select x.id from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running' and x.ending is null
+      where x.workspace_id between w.id and w.id and x.status = 'running' and x.ending is null
         and not x.is_paused
       order by x.workspace_id, x.stream_id offset 0
     ) as r

@@ -84,11 +84,14 @@ begin
   update public.chunk_processing_queue as q
   set ready_seq = q.turn, turn = null, next_retry_at = null
   from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'pending'
+        and x.turn is not null and x.line_budget_id is null for no key update skip locked
+    ) as s
     where r.workspace_id = any (p_workspace_ids) and r.status = 'running' and not r.is_paused
-      and x.status = 'pending' and x.turn is not null and x.line_budget_id is null
-    order by x.id for no key update of x skip locked
+    order by s.id
   ) as held
   where q.id = held.id;
 end; $$;

@@ -73,8 +73,10 @@ begin
             r.ending is null and not r.is_paused order by p.turn) > 1
           or exists (
             select 1 from public.workspace_sync_runs as own
-            join public.chunk_processing_queue as held on held.run_id = own.id
-              and held.slot is not null and held.status = 'processing'
+            cross join lateral (
+              select 1 from public.chunk_processing_queue as x
+              where x.run_id = own.id and x.slot is not null and x.status = 'processing' offset 0
+            ) as held
             where own.workspace_id = w.id and own.status = 'running')
           -- Of a budget that stopped for all whoever was not refused asks first, if it does soon:
           -- it may be far behind in the line, or get no answer.
@@ -97,18 +99,21 @@ begin
       where x.id = r.workspace_id offset 0
     ) as w
   ), budget as materialized (
-    select b.id, sync.budget_room(b, v_now) as room, sync.send_ahead(b) as ahead,
+    select b.id, b.found, sync.budget_room(b.found, v_now) as room, sync.send_ahead(b.found) as ahead,
       greatest(b.next_send_at, v_now) - v_now as first_send,
-      coalesce(make_interval(secs => (1 / sync.effective_rate(b))::double precision),
+      coalesce(make_interval(secs => (1 / sync.effective_rate(b.found))::double precision),
       interval '0') as pace,
       greatest(b.blocked_until - v_now, interval '0') as blocked_for,
       b.line_due_at is not null as has_line
-    from public.sync_budgets as b where b.id in (select budget_id from picked)
+    from (select distinct p.budget_id from picked as p) as drawn_on
+    cross join lateral (
+      select x as found, x.id, x.next_send_at, x.blocked_until, x.line_due_at
+      from public.sync_budgets as x where x.id = drawn_on.budget_id offset 0
+    ) as b
   ), shares as materialized (
     -- Where there is room for all that is picked and nothing waits, nobody is kept from it.
     select budget.id as budget_id, h.* from budget
-    join public.sync_budgets as b on b.id = budget.id
-    cross join lateral sync.shares_of(b) as h
+    cross join lateral sync.shares_of(budget.found) as h
     where budget.has_line or budget.room < (
       select count(*) from picked where picked.budget_id = budget.id and picked.verdict is null)
   ), full_ones as materialized (
@@ -179,10 +184,10 @@ begin
       select budget_id, max(v.send_after) filter (where v.verdict = 'admitted') as last_send,
         bool_or(v.verdict = 'budget') as has_waiting,
         count(*) filter (where v.verdict = 'admitted') >= max(v.room) as is_full
-      from verdicts as v group by 1
+      from verdicts as v where v.budget_id = any (v_locked_ids) group by 1
     ) as sent
     join budget on budget.id = sent.budget_id
-    where b.id = sent.budget_id and b.id = any (v_locked_ids)
+    where b.id = sent.budget_id
   )
   select array_agg(row(v.id, v.verdict,
     case when v.verdict in ('budget', 'workspace', 'locked', 'token') then v.look_after

@@ -6,9 +6,12 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select 1 from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.worker_id = p_worker_id
-      and q.lease_expires_at > sync.now())
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = p_worker_id and x.lease_expires_at > sync.now() offset 0
+    ) as q
+    where r.status = 'running')
     or exists (
       select 1 from sync.stream_tries as t
       where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id)
@@ -125,9 +128,13 @@ declare
 begin
   v_alone := array(
     select max(q.id) from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+    cross join lateral (
+      select x.id, x.worker_id, x.started_at from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = any (v_worker_ids) offset 0
+    ) as q
     left join sync.workers as k on k.worker_id = q.worker_id
-    where r.status = 'running' and q.status = 'processing' and q.worker_id = any (v_worker_ids)
+    where r.status = 'running'
     group by q.worker_id
     having count(*) = 1 and bool_and((k.last_loss_at > q.started_at) is not true));
   update sync.workers as k set last_loss_at = sync.now(), alone_with = null, alone_since = null

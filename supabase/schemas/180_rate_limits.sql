@@ -145,21 +145,27 @@ begin
   update public.chunk_processing_queue as q
   set line_budget_id = null, next_retry_at = v_workspace.rate_limited_until
   from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.workspace_id = p_workspace_id and r.status = 'running'
-      and x.line_budget_id is not null
-    order by x.id for no key update of x skip locked
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      -- A plain comparison would offer the planner to look through all that waits in lines.
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and (x.line_budget_id is not null) is true
+      for no key update skip locked
+    ) as s
+    where r.workspace_id = p_workspace_id and r.status = 'running' order by s.id
   ) as held
   where q.id = held.id;
   if v_is_repeated then
     -- Who is refused time and again goes behind those who are not.
     update public.chunk_processing_queue as q set turn = nextval('sync.ready_seq')
     from (
-      select x.id from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-      where r.workspace_id = p_workspace_id and r.status = 'running' and x.turn is not null
-      order by x.id for no key update of x skip locked
+      select s.id from public.workspace_sync_runs as r
+      cross join lateral (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and x.turn is not null
+        for no key update skip locked
+      ) as s
+      where r.workspace_id = p_workspace_id and r.status = 'running' order by s.id
     ) as held
     where q.id = held.id;
     -- Others tell what their budget lets through; of one that stopped for all each refusal counts.

@@ -11,9 +11,11 @@ begin
   end if;
   return query
   select r.workspace_id, count(q.id) from public.workspace_sync_runs as r
-  left join public.chunk_processing_queue as q
-    on q.run_id = r.id and q.slot between 1 and r.max_concurrency
-      and q.status = 'processing' and q.worker_id = p_worker_id
+  left join lateral (
+    select x.id from public.chunk_processing_queue as x
+    where x.run_id = r.id and x.slot between 1 and r.max_concurrency
+      and x.status = 'processing' and x.worker_id = p_worker_id offset 0
+  ) as q on true
   where r.workspace_id = any (p_workspace_ids) and r.status = 'running'
   group by r.workspace_id;
 end; $$;

@@ -1,6 +1,19 @@
 -- Leases: which ready chunks a claim gets, and how each becomes a request with its credential.
 -- Stands on: addresses, queue, requests, classes, lease_documents.
 
+create function sync.next_due_at() returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_sort = off as $$
+begin
+  return (
+    select next_retry_at from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and line_budget_id is null and next_retry_at < 'infinity'
+    order by next_retry_at limit 1);
+end; $$;
+comment on function sync.next_due_at() is
+$$Returns: when the next delayed chunk falls due, of those that are in no budget's line; null: there
+is none.$$;
+
 create function sync.wake_due_chunks(p_limit int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set enable_sort = off as $$
 begin
@@ -210,6 +223,6 @@ $$Notes that a worker lives, at most every 5 s, and what it says of listening wh
 Raises: SY006 no id, or it says something else. Locks: the worker's row, by SKIP LOCKED.$$;
 
 revoke all on function
-  sync.wake_due_chunks, sync.pick_ready_chunks,
+  sync.next_due_at, sync.wake_due_chunks, sync.pick_ready_chunks,
   sync.made_requests, sync.hold_unreadable, sync.lease_chunks, sync.hurry_worker, sync.note_worker
 from public, anon, authenticated, service_role;

@@ -125,13 +125,31 @@ begin
       as uses_up_window,
       b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
       or w.rate_limited_until is not null as is_rate_limited
+    -- One row after the other by its key: where tables were empty when they were analyzed the
+    -- planner may begin at the other end.
     from public.chunk_processing_queue as q
-    join public.chunked_sync_jobs as c on c.id = q.id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    left join sync.run_parts as part on r.parts_total is not null and c.kind = 'page'
-      and part.run_id = r.id and part.scan = c.scan
-    left join public.sync_budgets as b on b.id = w.budget_id
+    cross join lateral (
+      select x.id, x.kind, x.scan, x.page, x.record_id, x.reading
+      from public.chunked_sync_jobs as x where x.id = q.id offset 0
+    ) as c
+    cross join lateral (
+      select x.id, x.workspace_id, x.stream_id, x.is_full_scan, x.progress_total, x.needed_pages,
+        x.known_pages, x.window_turn, x.planned_pages, x.max_concurrency, x.parts_total
+      from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.budget_id, x.key_status, x.rate_limited_until from public.sync_workspaces as x
+      where x.id = r.workspace_id offset 0
+    ) as w
+    left join lateral (
+      select x.id, x.parent_id, x.known_pages from sync.run_parts as x
+      where r.parts_total is not null and c.kind = 'page' and x.run_id = r.id and x.scan = c.scan
+      offset 0
+    ) as part on true
+    left join lateral (
+      select x.block_level, x.reduced_in_flight, x.learned_rate from public.sync_budgets as x
+      where x.id = w.budget_id offset 0
+    ) as b on true
     where q.id = any (v_queue_ids) order by q.id for no key update of q
   loop
     v_page := p_pages[array_position(v_queue_ids, v_chunk.id)];

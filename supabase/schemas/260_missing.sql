@@ -28,7 +28,8 @@ comment on column sync.missing_records.asked_at is
 comment on column sync.missing_records.held_by_run_id is
 'The run that would have deleted it and waits for approve_deletions().';
 comment on column sync.missing_records.last_seen_at is 'The last complete sync that saw it.';
-create index missing_records_stream_idx on sync.missing_records (stream_id);
+create index missing_records_stream_idx
+  on sync.missing_records (stream_id, workspace_id, record_id);
 create index missing_records_held_idx on sync.missing_records (held_by_run_id)
   where held_by_run_id is not null;
 alter table sync.missing_records enable row level security;

@@ -19,7 +19,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.workspace_sync_runs set ending = p_ending,
     error_message = coalesce(error_message, p_message)
-  where id = p_run_id and status = 'running' and ending is null;
+  where id = p_run_id and (status = 'running') is true and ending is null;
 end; $$;
 comment on function sync.end_run_early(bigint, text, text) is
 $$Mark a live run as ending: cancelled, failed or timeout; the first reason stays. The caller holds

@@ -34,7 +34,7 @@ begin
       where r.id = q.run_id) then 'infinity'::timestamptz end
   where q.id = any (v_chunk_ids) and not exists (
     select 1 from public.chunk_processing_queue as held
-    where held.run_id = q.run_id and held.slot = 1);
+    where held.run_id = q.run_id and held.slot = 1 offset 0);
   get diagnostics v_ready = row_count;
   if v_ready < cardinality(v_chunk_ids) then
     perform sync.refill_slots(id) from unnest(p_run_ids) as id;

@@ -29,7 +29,7 @@ create index staged_items_next_idx on sync.staged_items (workspace_id, stream_id
   where processed_at is null;
 create index staged_items_record_idx on sync.staged_items (workspace_id, stream_id, record_id);
 create index staged_items_chunk_idx on sync.staged_items (chunk_id);
-create index staged_items_stream_idx on sync.staged_items (stream_id);
+create index staged_items_stream_idx on sync.staged_items (stream_id, workspace_id, record_id);
 alter table sync.staged_items enable row level security;
 
 create function sync.is_followed(p_stream public.sync_streams) returns boolean

@@ -97,7 +97,7 @@ declare
   v_is_rest boolean;
 begin
   select * into v_run from public.workspace_sync_runs
-  where id = p_run_id and status = 'running' and ending is null and phase = 'parts';
+  where id = p_run_id and (status = 'running') is true and ending is null and phase = 'parts';
   if v_run.id is null then
     return;
   end if;

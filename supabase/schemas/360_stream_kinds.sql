@@ -244,7 +244,7 @@ locks.$$;
 
 create function sync.advance_run(p_run_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
-  set plan_cache_mode = auto set enable_seqscan = on
+  set plan_cache_mode = auto set enable_seqscan = off
   set enable_hashjoin = on as $$
 declare
   v_run public.workspace_sync_runs;
@@ -269,7 +269,7 @@ begin
   elsif v_run.phase = 'parent' then
     perform sync.begin_runs(array[p_run_id]) where not exists (
       select 1 from public.workspace_sync_runs
-      where id = v_run.parent_run_id and status = 'running');
+      where id = v_run.parent_run_id and (status = 'running') is true);
   elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
   elsif v_run.parts_total is not null then

@@ -36,7 +36,8 @@ begin
   from public.workspace_sync_runs as r
   join public.sync_workspaces as w on w.id = r.workspace_id
   join public.sync_streams as st on st.id = r.stream_id
-  where r.id = p_run_id and r.status = 'running' and r.ending is null;
+  -- A plain comparison would offer the planner to look through all that is live.
+  where r.id = p_run_id and (r.status = 'running') is true and r.ending is null;
   if v_found.is_outdated is not true then
     return;
   end if;

@@ -343,13 +343,11 @@ declare
   v_now timestamptz := sync.now();
 begin
   update public.sync_workspaces as w set key_status = 'refused', key_checked_at = v_now
-  from (
-    select w.id from sync.workspace_tokens as t
-    join public.sync_workspaces as w on w.id = t.workspace_id
-    where t.refused_until > v_now and w.key_status not in ('refused', 'unreadable')
-    order by w.id for no key update of w skip locked
-  ) as refused
-  where w.id = refused.id;
+  where w.id = any (array(
+    select x.id from sync.workspace_tokens as t
+    join public.sync_workspaces as x on x.id = t.workspace_id
+    where t.refused_until > v_now and x.key_status not in ('refused', 'unreadable')
+    order by x.id for no key update of x skip locked));
   -- A job that waited on would hold its name, and with it the next sync of everybody else.
   update public.workspace_sync_runs as r set ending = 'failed', error_message = waiting.message
   from (

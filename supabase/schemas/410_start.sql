@@ -7,7 +7,7 @@ comment on type sync.requested_run is
 
 create function sync.requested_runs(p_streams text[], p_workspaces text[])
   returns sync.requested_run[]
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   v_name text;
   v_workspace_id bigint;

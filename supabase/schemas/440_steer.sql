@@ -44,7 +44,8 @@ them is applied) or by expiry, and the last one closes the run. Returns: {"job_i
 its runs by id, pending queue rows by SKIP LOCKED, the job.$$;
 
 create function sync.follow_pause() returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_run_ids bigint[];
 begin
@@ -60,13 +61,15 @@ begin
       where r.id = q.run_id) then 'infinity'::timestamptz end,
     turn = null, line_budget_id = null
   where q.id = any (array(
-    select q.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-      and q.status = 'pending'
-    where r.status = 'running' and (
-      r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
-      or not r.is_paused and q.next_retry_at = 'infinity')
-    order by q.id for no key update of q skip locked));
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'pending' and (
+        r.is_paused and (x.ready_seq is not null or x.next_retry_at <= sync.now())
+        or not r.is_paused and x.next_retry_at = 'infinity')
+      for no key update skip locked
+    ) as s
+    where r.status = 'running'));
   return v_run_ids;
 end; $$;
 comment on function sync.follow_pause() is
@@ -93,9 +96,9 @@ begin
       hint = 'select source_name from sync_sources lists them.';
   end if;
   perform 1 from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id)
-    and (v_source_id is null or w.source_id = v_source_id)
+  where r.status = 'running' and (v_workspace_id is null or r.workspace_id = v_workspace_id)
+    and (v_source_id is null or v_source_id = (
+      select w.source_id from public.sync_workspaces as w where w.id = r.workspace_id))
   order by r.id for no key update of r;
   if v_workspace_id is not null then
     update public.sync_workspaces set paused_at = p_paused_at where id = v_workspace_id;

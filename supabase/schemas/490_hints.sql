@@ -300,8 +300,11 @@ declare
 begin
   select coalesce(array_agg(q.id order by q.ready_seq), '{}') into v_ready
   from public.workspace_sync_runs as r
-  join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    and q.ready_seq is not null
+  cross join lateral (
+    -- A plain comparison would offer the planner to look through all that is ready.
+    select x.id, x.ready_seq from public.chunk_processing_queue as x
+    where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true offset 0
+  ) as q
   where r.status = 'running';
   if cardinality(v_ready || v_tries) = 0 then
     return 0;

@@ -72,10 +72,13 @@ create view public.worker_health with (security_invoker = true) as
 select
   k.worker_id, k.first_seen_at, k.last_seen_at, sync.now() - k.last_seen_at as time_since_seen,
   k.last_seen_at > sync.now() - interval '30 seconds' as is_alive,
-  (select count(*) from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-      and q.status = 'processing'
-    where r.status = 'running' and q.worker_id = k.worker_id) as chunks_in_flight,
+  (select coalesce(sum(q.held), 0)::bigint from public.workspace_sync_runs as r
+    cross join lateral (
+      select count(*) as held from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = k.worker_id
+    ) as q
+    where r.status = 'running') as chunks_in_flight,
   k.alone_with, k.is_listening, k.idle_finds
 from sync.workers as k;
 comment on view public.worker_health is

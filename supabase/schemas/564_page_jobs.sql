@@ -93,8 +93,11 @@ begin
       from public.polling_job_status as j where j.status = 'running'),
     'oldest_ready_at', (
       select min(coalesce(q.started_at, q.created_at)) from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-        and q.ready_seq is not null
+      cross join lateral (
+        select x.started_at, x.created_at from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true
+        offset 0
+      ) as q
       where r.status = 'running'),
     'jobs', to_jsonb(v_jobs[1 : v_limit]), 'has_more', cardinality(v_jobs) > v_limit);
 end; $$;

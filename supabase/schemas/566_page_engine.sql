@@ -96,8 +96,11 @@ begin
     'queue', (select to_jsonb(q) from public.queue_health as q),
     'oldest_ready_at', (
       select min(coalesce(q.started_at, q.created_at)) from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-        and q.ready_seq is not null
+      cross join lateral (
+        select x.started_at, x.created_at from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true
+        offset 0
+      ) as q
       where r.status = 'running'),
     'workers', (
       select coalesce(jsonb_agg(jsonb_build_object('worker_id', k.worker_id, 'first_seen_at',

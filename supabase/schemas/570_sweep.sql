@@ -13,9 +13,12 @@ declare
 begin
   v_lost := array(
     select q.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
-    order by q.id for no key update of q skip locked);
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.lease_expires_at <= v_now for no key update skip locked
+    ) as q
+    where r.status = 'running' order by q.id);
   if v_lost = '{}' then
     return 0;
   end if;
@@ -117,14 +120,15 @@ begin
   update public.workspace_sync_runs as r set ending = 'failed',
     error_message = 'its key cannot be read from Vault, or is not of the form that the auth of its '
       'source takes: rotate_workspace_key() sets it again'
-  from (
-    select r.id from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
-      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
-    order by r.id for no key update of r skip locked
-  ) as waiting
-  where r.id = waiting.id;
+  where r.id = any (array(
+    select live.id from public.workspace_sync_runs as live
+    cross join lateral (
+      select x.key_checked_at from public.sync_workspaces as x
+      where x.id = live.workspace_id and x.key_status = 'unreadable' offset 0
+    ) as w
+    where live.status = 'running' and live.ending is null
+      and greatest(live.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
+    order by live.id for no key update of live skip locked));
 end; $$;
 comment on function sync.reread_keys() is
 $$Keys that could not be read are tried again, a hundred at a time; runs that have waited for one
@@ -175,20 +179,17 @@ begin
     blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
       else b.blocked_until end,
     blocked_at = least(b.blocked_at, v_now)
-  from (
+  -- An array is made once; what is joined may be looked through for each.
+  where b.id = any (array(
     select x.id from public.sync_budgets as x
     where x.blocked_at > v_now or x.reduced_at > v_now or x.probe_until > v_now + v_lease
       or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
         + make_interval(secs => coalesce(1 / sync.effective_rate(x), 0)::double precision)
-    for no key update skip locked
-  ) as ahead
-  where b.id = ahead.id;
+    for no key update skip locked));
   update public.sync_workspaces as w set rate_limited_until = v_now + v_block
-  from (
+  where w.id = any (array(
     select id from public.sync_workspaces where rate_limited_until > v_now + v_block
-    for no key update skip locked
-  ) as ahead
-  where w.id = ahead.id;
+    for no key update skip locked));
   -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
   -- look again.
   update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
@@ -201,20 +202,22 @@ begin
     from public.chunk_processing_queue as x
     where x.status = 'pending' and x.slot is not null and x.ready_seq is null
       and x.next_retry_at > v_now + v_longest and x.next_retry_at < 'infinity'
-    for no key update of x skip locked
+    order by x.next_retry_at for no key update of x skip locked
   ) as ahead
   where q.id = ahead.id and q.next_retry_at > v_now + ahead.longest;
   update public.chunk_processing_queue as q set
     lease_expires_at = least(q.lease_expires_at, v_now + v_lease),
     started_at = least(q.started_at, v_now)
-  from (
+  where q.id = any (array(
     select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.status = 'running' and x.status = 'processing' and (x.started_at > v_now
-      or x.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
-    for no key update of x skip locked
-  ) as ahead
-  where q.id = ahead.id;
+    cross join lateral (
+      select held.id from public.chunk_processing_queue as held
+      where held.run_id = r.id and held.slot is not null and held.status = 'processing'
+        and (held.started_at > v_now
+          or held.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
+      for no key update skip locked
+    ) as x
+    where r.status = 'running'));
 end; $$;
 comment on function sync.bound_waits() is
 $$Nothing waits longer than the settings, or what the API asked for, could have made it wait: where
@@ -320,7 +323,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(least(
     (select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null),
     (select min(q.turn) from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
+      cross join lateral (
+        select x.turn from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null offset 0
+      ) as q
       where r.status = 'running')), s.last_value) - 1000
   from sync.ready_seq as s;
 $$;

@@ -85,11 +85,8 @@ begin
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
     'next_look_ms', case when v_is_withheld or cardinality(v_unmade) > 0 then 0 else least((
-      select greatest(0, ceil(extract(epoch from next_retry_at - v_now) * 1000))::bigint
-      from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null
-        and line_budget_id is null and next_retry_at < 'infinity'
-      order by next_retry_at limit 1), (
+      select greatest(0, ceil(extract(epoch from d.due_at - v_now) * 1000))::bigint
+      from (select sync.next_due_at() as due_at) as d where d.due_at is not null), (
       select greatest(100, ceil(extract(epoch from min(b.line_due_at) - v_now) * 1000))::bigint
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
@@ -164,11 +161,7 @@ begin
   v_now := sync.now();
   -- What most claims find nothing of. For what belongs to no run a claim keeps room, a place for one
   -- try: where there are always more chunks than room, none of it would be sent otherwise.
-  select exists (
-      -- Of a parameter the planner expects that a third is due, and reads whatever index it likes.
-      select 1 from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null
-        and line_budget_id is null and next_retry_at <= sync.now()),
+  select sync.next_due_at() <= sync.now(),
     exists (select 1 from public.sync_budgets where line_due_at is not null),
     (select count(*) from (
         select 1 from sync.token_requests where status = 'pending' and due_at <= v_now

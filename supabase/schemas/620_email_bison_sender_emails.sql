@@ -82,7 +82,7 @@ comment on function sync.as_bigint(numeric) is
 $$Returns: a sum, 0 of no rows, null where no bigint holds it.$$;
 
 create function sync.write_workspace_statistics(p_workspace_id bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
   insert into public.workspace_statistics
     as s (workspace_id, accounts, connected_accounts, distinct_emails, deleted_accounts,

@@ -136,7 +136,7 @@ alter table sync.page_etags add constraint page_etags_version_check CHECK (((eta
 alter table sync.page_etags add constraint page_etags_pkey PRIMARY KEY (workspace_id, stream_id, request_key);
 alter table sync.page_etags add constraint page_etags_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
 alter table sync.page_etags add constraint page_etags_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id) ON DELETE CASCADE;
-CREATE INDEX page_etags_stream_idx ON sync.page_etags USING btree (stream_id);
+CREATE INDEX page_etags_stream_idx ON sync.page_etags USING btree (stream_id, workspace_id, request_key);
 CREATE INDEX page_etags_read_idx ON sync.page_etags USING btree (read_at);
 CREATE INDEX page_etags_followed_idx ON sync.page_etags USING btree (stream_id, stream_revision, cardinality(record_ids)) WHERE ((said ->> 'ends'::text) = 'false'::text);
 alter table sync.page_etags enable row level security;
@@ -251,3 +251,9 @@ drop index public.workspace_sync_runs_workspace_idx;
 CREATE INDEX workspace_sync_runs_workspace_idx ON public.workspace_sync_runs USING btree (workspace_id, stream_id, started_at, id) INCLUDE (completed_at, status);
 alter table public.sync_streams drop constraint sync_streams_feed_check;
 alter table public.sync_streams add constraint sync_streams_feed_check CHECK (((completeness <> 'feed'::text) OR ((overlap_pages >= 0) AND (overlap_pages <= 100) AND (full_scan_days > 0))));
+drop index public.sync_workspace_streams_stream_idx;
+CREATE INDEX sync_workspace_streams_stream_idx ON public.sync_workspace_streams USING btree (stream_id, workspace_id);
+drop index sync.missing_records_stream_idx;
+CREATE INDEX missing_records_stream_idx ON sync.missing_records USING btree (stream_id, workspace_id, record_id);
+drop index sync.staged_items_stream_idx;
+CREATE INDEX staged_items_stream_idx ON sync.staged_items USING btree (stream_id, workspace_id, record_id);

@@ -505,7 +505,7 @@ alter table sync.page_etags add constraint page_etags_version_check CHECK (((eta
 alter table sync.page_etags add constraint page_etags_pkey PRIMARY KEY (workspace_id, stream_id, request_key);
 alter table sync.page_etags add constraint page_etags_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES public.sync_workspaces(id) ON DELETE CASCADE;
 alter table sync.page_etags add constraint page_etags_stream_id_fkey FOREIGN KEY (stream_id) REFERENCES public.sync_streams(id) ON DELETE CASCADE;
-CREATE INDEX page_etags_stream_idx ON sync.page_etags USING btree (stream_id);
+CREATE INDEX page_etags_stream_idx ON sync.page_etags USING btree (stream_id, workspace_id, request_key);
 CREATE INDEX page_etags_read_idx ON sync.page_etags USING btree (read_at);
 CREATE INDEX page_etags_followed_idx ON sync.page_etags USING btree (stream_id, stream_revision, cardinality(record_ids)) WHERE ((said ->> 'ends'::text) = 'false'::text);
 alter table sync.page_etags enable row level security;
@@ -620,6 +620,12 @@ drop index public.workspace_sync_runs_workspace_idx;
 CREATE INDEX workspace_sync_runs_workspace_idx ON public.workspace_sync_runs USING btree (workspace_id, stream_id, started_at, id) INCLUDE (completed_at, status);
 alter table public.sync_streams drop constraint sync_streams_feed_check;
 alter table public.sync_streams add constraint sync_streams_feed_check CHECK (((completeness <> 'feed'::text) OR ((overlap_pages >= 0) AND (overlap_pages <= 100) AND (full_scan_days > 0))));
+drop index public.sync_workspace_streams_stream_idx;
+CREATE INDEX sync_workspace_streams_stream_idx ON public.sync_workspace_streams USING btree (stream_id, workspace_id);
+drop index sync.missing_records_stream_idx;
+CREATE INDEX missing_records_stream_idx ON sync.missing_records USING btree (stream_id, workspace_id, record_id);
+drop index sync.staged_items_stream_idx;
+CREATE INDEX staged_items_stream_idx ON sync.staged_items USING btree (stream_id, workspace_id, record_id);
 
 CREATE OR REPLACE FUNCTION public.chunkwise_version()
  RETURNS jsonb
@@ -3536,7 +3542,9 @@ declare
 begin
   with run as (
     select id, max_concurrency, is_paused
-    from public.workspace_sync_runs where id = p_run_id and status = 'running' and ending is null
+    from public.workspace_sync_runs
+    -- A plain comparison would offer the planner to look through all that is live.
+    where id = p_run_id and (status = 'running') is true and ending is null
   ), free as (
     select s.slot, row_number() over (order by s.slot) as turn
     from run, generate_series(1, run.max_concurrency) as s (slot)
@@ -3618,6 +3626,45 @@ CREATE OR REPLACE FUNCTION sync.pages_ahead(p_slots integer)
 AS $function$
 begin
   return greatest(16, 4 * p_slots);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.plan_window(p_run_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+declare
+  v_run public.workspace_sync_runs;
+  v_ahead int;
+  v_waiting int;
+  v_last_page int;
+begin
+  select * into v_run from public.workspace_sync_runs
+  where id = p_run_id and (status = 'running') is true and ending is null and phase = 'scan'
+    and planned_pages < known_pages;
+  if v_run.id is null then
+    return;
+  end if;
+  v_ahead := sync.pages_ahead(v_run.max_concurrency);
+  -- What waits stands among the last pages planned. By key: in the index of what waits, a long
+  -- snapshot keeps an entry of every page that waited once.
+  select count(*) into v_waiting from public.chunked_sync_jobs as c
+  cross join lateral (
+    select q.id from public.chunk_processing_queue as q
+    where q.id = c.id and q.status = 'pending' and q.slot is null offset 0
+  ) as waiting
+  where c.run_id = p_run_id and c.scan = v_run.scan and c.kind = 'page'
+    and c.page > v_run.planned_pages - v_ahead;
+  if v_waiting > v_ahead / 2 then
+    return;
+  end if;
+  v_last_page := least(v_run.known_pages, v_run.planned_pages + v_ahead - v_waiting);
+  perform sync.plan_chunks(p_run_id, 'page',
+    array(select generate_series(v_run.planned_pages + 1, v_last_page)), null);
+  update public.workspace_sync_runs set planned_pages = v_last_page where id = p_run_id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.reveal_pages(p_run_id bigint, p_last_page integer)
@@ -4280,11 +4327,12 @@ declare
 begin
   v_chunks := (
     -- From its workspaces on, and by the index that has this order: without statistics the planner
-    -- may look through all live runs, for each.
+    -- may look through all live runs, for each. Of one workspace, said plainly, the index of streams
+    -- has it too.
     select count(*) from public.sync_workspaces as w
     cross join lateral (
       select x.id from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running'
+      where x.workspace_id between w.id and w.id and x.status = 'running'
       order by x.workspace_id, x.stream_id offset 0
     ) as r
     cross join lateral (
@@ -4319,7 +4367,7 @@ begin
     from public.sync_workspaces as w
     cross join lateral (
       select x.id, x.ending, x.is_paused from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running'
+      where x.workspace_id between w.id and w.id and x.status = 'running'
       order by x.workspace_id, x.stream_id offset 0
     ) as r
     cross join lateral (
@@ -4355,7 +4403,7 @@ begin
     select 1 from public.sync_workspaces as w
     cross join lateral (
       select x.id from public.workspace_sync_runs as x
-      where x.workspace_id = w.id and x.status = 'running' and x.ending is null
+      where x.workspace_id between w.id and w.id and x.status = 'running' and x.ending is null
         and not x.is_paused
       order by x.workspace_id, x.stream_id offset 0
     ) as r
@@ -4428,6 +4476,27 @@ begin
   end loop;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.wake_workspaces(p_workspace_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.chunk_processing_queue as q
+  set ready_seq = q.turn, turn = null, next_retry_at = null
+  from (
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'pending'
+        and x.turn is not null and x.line_budget_id is null for no key update skip locked
+    ) as s
+    where r.workspace_id = any (p_workspace_ids) and r.status = 'running' and not r.is_paused
+    order by s.id
+  ) as held
+  where q.id = held.id;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.admit_chunks(p_queue_ids bigint[], p_worker_id text, p_keyless bigint[] DEFAULT ARRAY[]::bigint[], p_tokenless bigint[] DEFAULT ARRAY[]::bigint[])
  RETURNS sync.admission[]
  LANGUAGE plpgsql
@@ -4492,8 +4561,10 @@ begin
             r.ending is null and not r.is_paused order by p.turn) > 1
           or exists (
             select 1 from public.workspace_sync_runs as own
-            join public.chunk_processing_queue as held on held.run_id = own.id
-              and held.slot is not null and held.status = 'processing'
+            cross join lateral (
+              select 1 from public.chunk_processing_queue as x
+              where x.run_id = own.id and x.slot is not null and x.status = 'processing' offset 0
+            ) as held
             where own.workspace_id = w.id and own.status = 'running')
           -- Of a budget that stopped for all whoever was not refused asks first, if it does soon:
           -- it may be far behind in the line, or get no answer.
@@ -4516,18 +4587,21 @@ begin
       where x.id = r.workspace_id offset 0
     ) as w
   ), budget as materialized (
-    select b.id, sync.budget_room(b, v_now) as room, sync.send_ahead(b) as ahead,
+    select b.id, b.found, sync.budget_room(b.found, v_now) as room, sync.send_ahead(b.found) as ahead,
       greatest(b.next_send_at, v_now) - v_now as first_send,
-      coalesce(make_interval(secs => (1 / sync.effective_rate(b))::double precision),
+      coalesce(make_interval(secs => (1 / sync.effective_rate(b.found))::double precision),
       interval '0') as pace,
       greatest(b.blocked_until - v_now, interval '0') as blocked_for,
       b.line_due_at is not null as has_line
-    from public.sync_budgets as b where b.id in (select budget_id from picked)
+    from (select distinct p.budget_id from picked as p) as drawn_on
+    cross join lateral (
+      select x as found, x.id, x.next_send_at, x.blocked_until, x.line_due_at
+      from public.sync_budgets as x where x.id = drawn_on.budget_id offset 0
+    ) as b
   ), shares as materialized (
     -- Where there is room for all that is picked and nothing waits, nobody is kept from it.
     select budget.id as budget_id, h.* from budget
-    join public.sync_budgets as b on b.id = budget.id
-    cross join lateral sync.shares_of(b) as h
+    cross join lateral sync.shares_of(budget.found) as h
     where budget.has_line or budget.room < (
       select count(*) from picked where picked.budget_id = budget.id and picked.verdict is null)
   ), full_ones as materialized (
@@ -4598,10 +4672,10 @@ begin
       select budget_id, max(v.send_after) filter (where v.verdict = 'admitted') as last_send,
         bool_or(v.verdict = 'budget') as has_waiting,
         count(*) filter (where v.verdict = 'admitted') >= max(v.room) as is_full
-      from verdicts as v group by 1
+      from verdicts as v where v.budget_id = any (v_locked_ids) group by 1
     ) as sent
     join budget on budget.id = sent.budget_id
-    where b.id = sent.budget_id and b.id = any (v_locked_ids)
+    where b.id = sent.budget_id
   )
   select array_agg(row(v.id, v.verdict,
     case when v.verdict in ('budget', 'workspace', 'locked', 'token') then v.look_after
@@ -4650,9 +4724,12 @@ AS $function$
 begin
   return exists (
     select 1 from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.worker_id = p_worker_id
-      and q.lease_expires_at > sync.now())
+    cross join lateral (
+      select 1 from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = p_worker_id and x.lease_expires_at > sync.now() offset 0
+    ) as q
+    where r.status = 'running')
     or exists (
       select 1 from sync.stream_tries as t
       where t.lease_expires_at > sync.now() and t.worker_id = p_worker_id)
@@ -4660,6 +4737,36 @@ begin
       select 1 from sync.token_requests as t
       where t.status = 'processing' and t.worker_id = p_worker_id
         and t.lease_expires_at > sync.now());
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.lost_alone(p_queue_ids bigint[])
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_worker_ids text[] := array(
+    select distinct worker_id from public.chunk_processing_queue where id = any (p_queue_ids));
+  v_alone bigint[];
+begin
+  v_alone := array(
+    select max(q.id) from public.workspace_sync_runs as r
+    cross join lateral (
+      select x.id, x.worker_id, x.started_at from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = any (v_worker_ids) offset 0
+    ) as q
+    left join sync.workers as k on k.worker_id = q.worker_id
+    where r.status = 'running'
+    group by q.worker_id
+    having count(*) = 1 and bool_and((k.last_loss_at > q.started_at) is not true));
+  update sync.workers as k set last_loss_at = sync.now(), alone_with = null, alone_since = null
+  from (
+    select worker_id from sync.workers where worker_id = any (v_worker_ids)
+    order by worker_id for no key update skip locked
+  ) as losers
+  where k.worker_id = losers.worker_id;
+  return v_alone;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.refusal_wait(p_retry_after numeric, p_level integer)
@@ -4804,21 +4911,27 @@ begin
   update public.chunk_processing_queue as q
   set line_budget_id = null, next_retry_at = v_workspace.rate_limited_until
   from (
-    select x.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-    where r.workspace_id = p_workspace_id and r.status = 'running'
-      and x.line_budget_id is not null
-    order by x.id for no key update of x skip locked
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      -- A plain comparison would offer the planner to look through all that waits in lines.
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and (x.line_budget_id is not null) is true
+      for no key update skip locked
+    ) as s
+    where r.workspace_id = p_workspace_id and r.status = 'running' order by s.id
   ) as held
   where q.id = held.id;
   if v_is_repeated then
     -- Who is refused time and again goes behind those who are not.
     update public.chunk_processing_queue as q set turn = nextval('sync.ready_seq')
     from (
-      select x.id from public.workspace_sync_runs as r
-      join public.chunk_processing_queue as x on x.run_id = r.id and x.slot is not null
-      where r.workspace_id = p_workspace_id and r.status = 'running' and x.turn is not null
-      order by x.id for no key update of x skip locked
+      select s.id from public.workspace_sync_runs as r
+      cross join lateral (
+        select x.id from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and x.turn is not null
+        for no key update skip locked
+      ) as s
+      where r.workspace_id = p_workspace_id and r.status = 'running' order by s.id
     ) as held
     where q.id = held.id;
     -- Others tell what their budget lets through; of one that stopped for all each refusal counts.
@@ -4997,6 +5110,28 @@ begin
   end if;
   perform sync.wake_lines_of(v_budget_ids);
   return jsonb_build_object('source', p_source, 'budgets_changed', v_changed);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.leases_held(p_worker_id text, p_workspace_ids bigint[])
+ RETURNS TABLE(workspace_id bigint, leases bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_worker_id is null then
+    return query select w.id, 0::bigint from unnest(p_workspace_ids) as w (id);
+    return;
+  end if;
+  return query
+  select r.workspace_id, count(q.id) from public.workspace_sync_runs as r
+  left join lateral (
+    select x.id from public.chunk_processing_queue as x
+    where x.run_id = r.id and x.slot between 1 and r.max_concurrency
+      and x.status = 'processing' and x.worker_id = p_worker_id offset 0
+  ) as q on true
+  where r.workspace_id = any (p_workspace_ids) and r.status = 'running'
+  group by r.workspace_id;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.fair_shares(p_limit integer, p_worker_id text)
@@ -5349,6 +5484,21 @@ begin
     perform set_config('synchronous_commit', 'on', true);
   end if;
   return sync.lease_documents(v_leased, sync.setting('lease_seconds'));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.next_due_at()
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_sort TO 'off'
+AS $function$
+begin
+  return (
+    select next_retry_at from public.chunk_processing_queue
+    where status = 'pending' and slot is not null and ready_seq is null
+      and line_budget_id is null and next_retry_at < 'infinity'
+    order by next_retry_at limit 1);
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.wake_due_chunks(p_limit integer)
@@ -6460,13 +6610,31 @@ begin
       as uses_up_window,
       b.block_level > 0 or b.reduced_in_flight is not null or b.learned_rate is not null
       or w.rate_limited_until is not null as is_rate_limited
+    -- One row after the other by its key: where tables were empty when they were analyzed the
+    -- planner may begin at the other end.
     from public.chunk_processing_queue as q
-    join public.chunked_sync_jobs as c on c.id = q.id
-    join public.workspace_sync_runs as r on r.id = q.run_id
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    left join sync.run_parts as part on r.parts_total is not null and c.kind = 'page'
-      and part.run_id = r.id and part.scan = c.scan
-    left join public.sync_budgets as b on b.id = w.budget_id
+    cross join lateral (
+      select x.id, x.kind, x.scan, x.page, x.record_id, x.reading
+      from public.chunked_sync_jobs as x where x.id = q.id offset 0
+    ) as c
+    cross join lateral (
+      select x.id, x.workspace_id, x.stream_id, x.is_full_scan, x.progress_total, x.needed_pages,
+        x.known_pages, x.window_turn, x.planned_pages, x.max_concurrency, x.parts_total
+      from public.workspace_sync_runs as x where x.id = q.run_id offset 0
+    ) as r
+    cross join lateral (
+      select x.budget_id, x.key_status, x.rate_limited_until from public.sync_workspaces as x
+      where x.id = r.workspace_id offset 0
+    ) as w
+    left join lateral (
+      select x.id, x.parent_id, x.known_pages from sync.run_parts as x
+      where r.parts_total is not null and c.kind = 'page' and x.run_id = r.id and x.scan = c.scan
+      offset 0
+    ) as part on true
+    left join lateral (
+      select x.block_level, x.reduced_in_flight, x.learned_rate from public.sync_budgets as x
+      where x.id = w.budget_id offset 0
+    ) as b on true
     where q.id = any (v_queue_ids) order by q.id for no key update of q
   loop
     v_page := p_pages[array_position(v_queue_ids, v_chunk.id)];
@@ -7028,6 +7196,17 @@ begin
   return jsonb_build_object('stream', p_stream, 'workspace', p_workspace);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.end_run_early(p_run_id bigint, p_ending text, p_message text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.workspace_sync_runs set ending = p_ending,
+    error_message = coalesce(error_message, p_message)
+  where id = p_run_id and (status = 'running') is true and ending is null;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.close_jobs(p_job_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
@@ -7512,7 +7691,7 @@ begin
       where r.id = q.run_id) then 'infinity'::timestamptz end
   where q.id = any (v_chunk_ids) and not exists (
     select 1 from public.chunk_processing_queue as held
-    where held.run_id = q.run_id and held.slot = 1);
+    where held.run_id = q.run_id and held.slot = 1 offset 0);
   get diagnostics v_ready = row_count;
   if v_ready < cardinality(v_chunk_ids) then
     perform sync.refill_slots(id) from unnest(p_run_ids) as id;
@@ -10100,7 +10279,7 @@ declare
   v_is_rest boolean;
 begin
   select * into v_run from public.workspace_sync_runs
-  where id = p_run_id and status = 'running' and ending is null and phase = 'parts';
+  where id = p_run_id and (status = 'running') is true and ending is null and phase = 'parts';
   if v_run.id is null then
     return;
   end if;
@@ -10737,7 +10916,7 @@ CREATE OR REPLACE FUNCTION sync.advance_run(p_run_id bigint)
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET plan_cache_mode TO 'auto'
- SET enable_seqscan TO 'on'
+ SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'on'
 AS $function$
 declare
@@ -10763,7 +10942,7 @@ begin
   elsif v_run.phase = 'parent' then
     perform sync.begin_runs(array[p_run_id]) where not exists (
       select 1 from public.workspace_sync_runs
-      where id = v_run.parent_run_id and status = 'running');
+      where id = v_run.parent_run_id and (status = 'running') is true);
   elsif v_run.phase = 'items' then
     perform sync.advance_items(v_run);
   elsif v_run.parts_total is not null then
@@ -10996,6 +11175,43 @@ begin
   from public.sync_workspaces as w, public.sync_streams as st
   where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
   perform sync.begin_runs(array[p_run_id]);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.begin_again_if_outdated(p_run_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_found record;
+begin
+  select r.workspace_id, r.stream_id, r.phase, sync.is_outdated(r, w, st) as is_outdated, case
+      when r.stream_revision <> st.revision then 'its stream was declared anew'
+      when sync.connection_path(w.source_id) is null then 'its workspace has another key or URL'
+      else 'it had to be asked whose key it is' end as why_again, case
+      when w.removed_at is not null then 'its workspace was removed'
+      when w.source_id <> st.source_id then 'its workspace moved to another source' end as why_ended
+  into v_found
+  from public.workspace_sync_runs as r
+  join public.sync_workspaces as w on w.id = r.workspace_id
+  join public.sync_streams as st on st.id = r.stream_id
+  -- A plain comparison would offer the planner to look through all that is live.
+  where r.id = p_run_id and (r.status = 'running') is true and r.ending is null;
+  if v_found.is_outdated is not true then
+    return;
+  end if;
+  perform sync.forget_missing(v_found.workspace_id, v_found.stream_id);
+  if v_found.why_ended is not null then
+    perform sync.end_run_early(p_run_id, 'cancelled', v_found.why_ended);
+    perform sync.cancel_pending(p_run_id, v_found.why_ended);
+  elsif v_found.phase = 'parent' then
+    update public.workspace_sync_runs as r
+    set access_revision = w.access_revision, stream_revision = st.revision
+    from public.sync_workspaces as w, public.sync_streams as st
+    where r.id = p_run_id and w.id = r.workspace_id and st.id = r.stream_id;
+  else
+    perform sync.begin_again(p_run_id, 'begun again: ' || v_found.why_again);
+  end if;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.decide_failures(p_pages sync.page_in_hand[])
@@ -11662,13 +11878,11 @@ declare
   v_now timestamptz := sync.now();
 begin
   update public.sync_workspaces as w set key_status = 'refused', key_checked_at = v_now
-  from (
-    select w.id from sync.workspace_tokens as t
-    join public.sync_workspaces as w on w.id = t.workspace_id
-    where t.refused_until > v_now and w.key_status not in ('refused', 'unreadable')
-    order by w.id for no key update of w skip locked
-  ) as refused
-  where w.id = refused.id;
+  where w.id = any (array(
+    select x.id from sync.workspace_tokens as t
+    join public.sync_workspaces as x on x.id = t.workspace_id
+    where t.refused_until > v_now and x.key_status not in ('refused', 'unreadable')
+    order by x.id for no key update of x skip locked));
   -- A job that waited on would hold its name, and with it the next sync of everybody else.
   update public.workspace_sync_runs as r set ending = 'failed', error_message = waiting.message
   from (
@@ -12774,6 +12988,61 @@ begin
     sync.blocked_budgets(case when (v_pages[1].verdict).outcome = 'delayed' then v_began_at end));
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.requested_runs(p_streams text[], p_workspaces text[])
+ RETURNS sync.requested_run[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  v_name text;
+  v_workspace_id bigint;
+  v_workspace_ids bigint[] := array[]::bigint[];
+  v_requested sync.requested_run[];
+begin
+  perform sync.require_read_committed();
+  foreach v_name in array coalesce(p_workspaces, '{}') loop
+    v_workspace_id := sync.workspace_id_of(v_name);
+    v_workspace_ids := v_workspace_ids || v_workspace_id;
+    if not (select w.is_active from public.sync_workspaces as w where w.id = v_workspace_id) then
+      raise exception using errcode = 'SY004',
+        message = format('workspace %L is not active', v_name),
+        hint = 'register_workspace() activates it again.';
+    end if;
+  end loop;
+  foreach v_name in array coalesce(p_streams, '{}') loop
+    if not exists (select 1 from public.sync_streams as s where s.stream_name = v_name) then
+      raise exception using errcode = 'SY003', message = format('there is no stream %L', v_name),
+        hint = 'select stream_name from sync_streams lists them; declare_stream() adds one.';
+    end if;
+  end loop;
+  select named.name into v_name from unnest(p_workspaces, v_workspace_ids) as named (name, id)
+  where not exists (
+    select 1 from public.sync_workspaces as w
+    join public.sync_streams as s on s.source_id = w.source_id
+    where w.id = named.id
+      and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end
+  ) limit 1;
+  if found then
+    raise exception using errcode = 'SY005',
+      message = format('workspace %L serves none of the requested streams', v_name),
+      hint = 'select * from sync_streams shows what its source serves.';
+  end if;
+  select array_agg(row(w.id, s.id)::sync.requested_run order by w.id, s.id) into v_requested
+  from public.sync_workspaces as w
+  join public.sync_streams as s on s.source_id = w.source_id
+  where w.is_active and (p_workspaces is null or w.id = any (v_workspace_ids))
+    and case when p_streams is null then s.is_default else s.stream_name = any (p_streams) end;
+  if v_requested is null then
+    raise exception using errcode = 'SY005',
+      message = 'there is nothing to sync: no active workspace serves the requested streams',
+      hint = 'register_workspace() adds one; select * from sync_streams shows what its source '
+        'serves.';
+  end if;
+  return v_requested;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.start_job(p_job_name text, p_requested sync.requested_run[], p_retry_of_job_id uuid)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -12974,6 +13243,9 @@ CREATE OR REPLACE FUNCTION sync.follow_pause()
  RETURNS bigint[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
 AS $function$
 declare
   v_run_ids bigint[];
@@ -12990,13 +13262,15 @@ begin
       where r.id = q.run_id) then 'infinity'::timestamptz end,
     turn = null, line_budget_id = null
   where q.id = any (array(
-    select q.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-      and q.status = 'pending'
-    where r.status = 'running' and (
-      r.is_paused and (q.ready_seq is not null or q.next_retry_at <= sync.now())
-      or not r.is_paused and q.next_retry_at = 'infinity')
-    order by q.id for no key update of q skip locked));
+    select s.id from public.workspace_sync_runs as r
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'pending' and (
+        r.is_paused and (x.ready_seq is not null or x.next_retry_at <= sync.now())
+        or not r.is_paused and x.next_retry_at = 'infinity')
+      for no key update skip locked
+    ) as s
+    where r.status = 'running'));
   return v_run_ids;
 end; $function$;
 
@@ -13020,9 +13294,9 @@ begin
       hint = 'select source_name from sync_sources lists them.';
   end if;
   perform 1 from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-  where r.status = 'running' and (v_workspace_id is null or w.id = v_workspace_id)
-    and (v_source_id is null or w.source_id = v_source_id)
+  where r.status = 'running' and (v_workspace_id is null or r.workspace_id = v_workspace_id)
+    and (v_source_id is null or v_source_id = (
+      select w.source_id from public.sync_workspaces as w where w.id = r.workspace_id))
   order by r.id for no key update of r;
   if v_workspace_id is not null then
     update public.sync_workspaces set paused_at = p_paused_at where id = v_workspace_id;
@@ -13981,8 +14255,11 @@ declare
 begin
   select coalesce(array_agg(q.id order by q.ready_seq), '{}') into v_ready
   from public.workspace_sync_runs as r
-  join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    and q.ready_seq is not null
+  cross join lateral (
+    -- A plain comparison would offer the planner to look through all that is ready.
+    select x.id, x.ready_seq from public.chunk_processing_queue as x
+    where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true offset 0
+  ) as q
   where r.status = 'running';
   if cardinality(v_ready || v_tries) = 0 then
     return 0;
@@ -14126,6 +14403,20 @@ select
   job_id, job_name, kind, status, workspaces_completed, total_workspaces,
   percentage as progress_percentage, updated_at, happening_now
 from sync.job_progress;
+
+create or replace view public.worker_health with (security_invoker = true) as
+select
+  k.worker_id, k.first_seen_at, k.last_seen_at, sync.now() - k.last_seen_at as time_since_seen,
+  k.last_seen_at > sync.now() - interval '30 seconds' as is_alive,
+  (select coalesce(sum(q.held), 0)::bigint from public.workspace_sync_runs as r
+    cross join lateral (
+      select count(*) as held from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.worker_id = k.worker_id
+    ) as q
+    where r.status = 'running') as chunks_in_flight,
+  k.alone_with, k.is_listening, k.idle_finds
+from sync.workers as k;
 
 create or replace view public.queue_health with (security_invoker = true) as
 select
@@ -14970,6 +15261,47 @@ begin
   return sync.get_workspace_page(p_workspace_name);
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.get_jobs_page(p_before timestamp with time zone, p_status text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  v_limit int;
+  v_jobs jsonb[];
+begin
+  perform sync.require_operator();
+  v_limit := least(greatest(p_limit, 1), 500);
+  v_jobs := array(
+    select jsonb_build_object('job_id', j.id, 'job_name', j.job_name, 'status', j.status,
+      'started_at', j.started_at, 'completed_at', j.completed_at, 'duration_ms', j.duration_ms,
+      'total_workspaces', j.total_workspaces, 'workspaces_processed', j.workspaces_processed,
+      'workspaces_skipped', j.workspaces_skipped, 'records', j.total_accounts_synced,
+      'percentage', j.progress_percentage, 'retry_of_job_id', j.retry_of_job_id,
+      'message', coalesce(j.error_message, j.warnings[1]))
+    from public.polling_job_status as j
+    where (p_before is null or j.started_at < p_before)
+      and (p_status is null or j.status = p_status) and j.status <> 'running'
+    order by j.started_at desc limit v_limit + 1);
+  return sync.page_head() || jsonb_build_object(
+    'live', (
+      select coalesce(jsonb_agg(sync.job_summary(j.id) || jsonb_build_object(
+        'waits', sync.waits_of(j.id), 'budgets', sync.budgets_of(j.id))
+        order by j.started_at desc), '[]')
+      from public.polling_job_status as j where j.status = 'running'),
+    'oldest_ready_at', (
+      select min(coalesce(q.started_at, q.created_at)) from public.workspace_sync_runs as r
+      cross join lateral (
+        select x.started_at, x.created_at from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true
+        offset 0
+      ) as q
+      where r.status = 'running'),
+    'jobs', to_jsonb(v_jobs[1 : v_limit]), 'has_more', cardinality(v_jobs) > v_limit);
+end; $function$;
+
 CREATE OR REPLACE FUNCTION public.get_jobs_page(p_before timestamp with time zone DEFAULT NULL::timestamp with time zone, p_status text DEFAULT NULL::text, p_limit integer DEFAULT 50)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -15004,6 +15336,68 @@ CREATE OR REPLACE FUNCTION public.get_alerts_page(p_before bigint DEFAULT NULL::
 AS $function$
 begin
   return sync.get_alerts_page(p_before, p_limit);
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.get_engine_page()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+begin
+  perform sync.require_operator();
+  return sync.page_head() || jsonb_build_object(
+    'queue', (select to_jsonb(q) from public.queue_health as q),
+    'oldest_ready_at', (
+      select min(coalesce(q.started_at, q.created_at)) from public.workspace_sync_runs as r
+      cross join lateral (
+        select x.started_at, x.created_at from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null and (x.ready_seq is not null) is true
+        offset 0
+      ) as q
+      where r.status = 'running'),
+    'workers', (
+      select coalesce(jsonb_agg(jsonb_build_object('worker_id', k.worker_id, 'first_seen_at',
+        k.first_seen_at, 'last_seen_at', k.last_seen_at, 'is_alive', k.is_alive,
+        'chunks_in_flight', k.chunks_in_flight, 'alone_with', k.alone_with)
+        order by k.last_seen_at desc), '[]')
+      from (
+        select * from public.worker_health where last_seen_at > sync.now() - interval '1 day'
+        order by last_seen_at desc limit 200
+      ) as k),
+    'budgets', sync.budgets_of(null),
+    'hints', (
+      select jsonb_build_object('takes_broadcasts', sync.takes_broadcasts(),
+        'expect_realtime', sync.is_switched_on('expect_realtime'),
+        'last_broadcast_at', nullif(s.last_broadcast_at, '-infinity'),
+        'broadcasts', s.broadcasts, 'last_error', s.last_error,
+        'last_push_error', s.last_push_error)
+      from sync.hint_state as s),
+    'endpoints', (
+      select coalesce(jsonb_agg(jsonb_build_object('url', e.url, 'is_active', e.is_active,
+        'resting_until', e.resting_until, 'last_answered_at', e.last_answered_at,
+        'consecutive_failures', e.consecutive_failures, 'last_error', e.last_error)
+        order by e.url), '[]') from public.worker_endpoints as e),
+    'posts', (
+      select jsonb_build_object('count', count(*), 'answered', count(*)
+        filter (where h.outcome in ('answered', 'busy')),
+        'failed', count(*) filter (where h.outcome in ('failed', 'refused', 'timed_out', 'lost')),
+        'median_ms', round(percentile_cont(0.5) within group (order by extract(epoch
+          from h.settled_at - h.sent_at) * 1000) filter (where h.outcome = 'answered')))
+      from (select * from sync.hints order by id desc limit 200) as h),
+    'cron', jsonb_build_object(
+      'beat_at', (select b.beat_at from sync.heartbeats as b where b.name = 'cron'),
+      'checked_at', (select b.beat_at from sync.heartbeats as b where b.name = 'health'),
+      'last_error', (select b.last_error from sync.heartbeats as b where b.name = 'health'),
+      'jobs', sync.cron_job_states()),
+    'causes', (
+      select coalesce(jsonb_agg(jsonb_build_object('kind', a.kind, 'subject', a.subject,
+        'message', a.message, 'opened_at', a.opened_at) order by a.opened_at), '[]')
+      from public.sync_alerts as a
+      where a.resolved_at is null and a.kind in ('no_worker', 'cron_silent', 'cron_job_missing',
+        'hints_silent', 'endpoint_failing', 'open_grants', 'check_failing')),
+    'versions', public.chunkwise_version());
 end; $function$;
 
 CREATE OR REPLACE FUNCTION public.get_engine_page()
@@ -15084,9 +15478,12 @@ declare
 begin
   v_lost := array(
     select q.id from public.workspace_sync_runs as r
-    join public.chunk_processing_queue as q on q.run_id = r.id and q.slot is not null
-    where r.status = 'running' and q.status = 'processing' and q.lease_expires_at <= v_now
-    order by q.id for no key update of q skip locked);
+    cross join lateral (
+      select x.id from public.chunk_processing_queue as x
+      where x.run_id = r.id and x.slot is not null and x.status = 'processing'
+        and x.lease_expires_at <= v_now for no key update skip locked
+    ) as q
+    where r.status = 'running' order by q.id);
   if v_lost = '{}' then
     return 0;
   end if;
@@ -15171,14 +15568,78 @@ begin
   update public.workspace_sync_runs as r set ending = 'failed',
     error_message = 'its key cannot be read from Vault, or is not of the form that the auth of its '
       'source takes: rotate_workspace_key() sets it again'
+  where r.id = any (array(
+    select live.id from public.workspace_sync_runs as live
+    cross join lateral (
+      select x.key_checked_at from public.sync_workspaces as x
+      where x.id = live.workspace_id and x.key_status = 'unreadable' offset 0
+    ) as w
+    where live.status = 'running' and live.ending is null
+      and greatest(live.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
+    order by live.id for no key update of live skip locked));
+end; $function$;
+
+CREATE OR REPLACE FUNCTION sync.bound_waits()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_sort TO 'off'
+AS $function$
+declare
+  v_now timestamptz := sync.now();
+  v_lease interval := sync.setting_seconds('lease_seconds');
+  v_block interval := sync.setting_seconds('max_block_seconds');
+  v_longest interval := greatest(sync.setting_seconds('retry_cap_seconds'), interval '15 seconds');
+begin
+  update public.sync_budgets as b set
+    next_send_at = least(b.next_send_at, v_now + sync.setting_seconds('send_ahead_seconds')
+      + make_interval(secs => coalesce(1 / sync.effective_rate(b), 0)::double precision)),
+    reduced_at = least(b.reduced_at, v_now),
+    line_due_at = case when b.line_due_at is not null then v_now end,
+    probe_until = least(b.probe_until, v_now + v_lease),
+    blocked_until = case when b.blocked_at > v_now then v_now + (b.blocked_until - b.blocked_at)
+      else b.blocked_until end,
+    blocked_at = least(b.blocked_at, v_now)
+  -- An array is made once; what is joined may be looked through for each.
+  where b.id = any (array(
+    select x.id from public.sync_budgets as x
+    where x.blocked_at > v_now or x.reduced_at > v_now or x.probe_until > v_now + v_lease
+      or x.next_send_at > v_now + sync.setting_seconds('send_ahead_seconds')
+        + make_interval(secs => coalesce(1 / sync.effective_rate(x), 0)::double precision)
+    for no key update skip locked));
+  update public.sync_workspaces as w set rate_limited_until = v_now + v_block
+  where w.id = any (array(
+    select id from public.sync_workspaces where rate_limited_until > v_now + v_block
+    for no key update skip locked));
+  -- What a refusal or a backoff asked for stands in the chunk's last event; a budget only asks to
+  -- look again.
+  update public.chunk_processing_queue as q set next_retry_at = v_now + ahead.longest
   from (
-    select r.id from public.workspace_sync_runs as r
-    join public.sync_workspaces as w on w.id = r.workspace_id
-    where r.status = 'running' and r.ending is null and w.key_status = 'unreadable'
-      and greatest(r.started_at, w.key_checked_at) <= sync.now() - interval '10 minutes'
-    order by r.id for no key update of r skip locked
-  ) as waiting
-  where r.id = waiting.id;
+    select x.id, greatest(v_longest, case when x.turn is not null and x.line_budget_id is null
+      then v_block end, (
+      select make_interval(secs => (e.details ->> 'for_ms')::double precision / 1000)
+      from public.chunk_events as e where e.chunk_id = x.id order by e.id desc limit 1
+    )) as longest
+    from public.chunk_processing_queue as x
+    where x.status = 'pending' and x.slot is not null and x.ready_seq is null
+      and x.next_retry_at > v_now + v_longest and x.next_retry_at < 'infinity'
+    order by x.next_retry_at for no key update of x skip locked
+  ) as ahead
+  where q.id = ahead.id and q.next_retry_at > v_now + ahead.longest;
+  update public.chunk_processing_queue as q set
+    lease_expires_at = least(q.lease_expires_at, v_now + v_lease),
+    started_at = least(q.started_at, v_now)
+  where q.id = any (array(
+    select x.id from public.workspace_sync_runs as r
+    cross join lateral (
+      select held.id from public.chunk_processing_queue as held
+      where held.run_id = r.id and held.slot is not null and held.status = 'processing'
+        and (held.started_at > v_now
+          or held.lease_expires_at > v_now + greatest(v_lease, interval '1 minute'))
+      for no key update skip locked
+    ) as x
+    where r.status = 'running'));
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.sweep(p_is_in_claim boolean)
@@ -15223,6 +15684,23 @@ begin
   return v_taken_back;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.lowest_turn()
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(least(
+    (select min(ready_seq) from public.chunk_processing_queue where ready_seq is not null),
+    (select min(q.turn) from public.workspace_sync_runs as r
+      cross join lateral (
+        select x.turn from public.chunk_processing_queue as x
+        where x.run_id = r.id and x.slot is not null offset 0
+      ) as q
+      where r.status = 'running')), s.last_value) - 1000
+  from sync.ready_seq as s;
+$function$;
+
 CREATE OR REPLACE FUNCTION sync.sweep_if_due()
  RETURNS void
  LANGUAGE plpgsql
@@ -15265,6 +15743,12 @@ CREATE OR REPLACE FUNCTION public.cleanup_stuck_chunks()
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET statement_timeout TO '60s'
  SET default_transaction_isolation TO 'read committed'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
 AS $function$
 begin
   perform sync.require_service();
@@ -15358,11 +15842,8 @@ begin
     'blocked_budgets', sync.blocked_budgets(),
     -- Behind chunks that were withheld there may be others.
     'next_look_ms', case when v_is_withheld or cardinality(v_unmade) > 0 then 0 else least((
-      select greatest(0, ceil(extract(epoch from next_retry_at - v_now) * 1000))::bigint
-      from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null
-        and line_budget_id is null and next_retry_at < 'infinity'
-      order by next_retry_at limit 1), (
+      select greatest(0, ceil(extract(epoch from d.due_at - v_now) * 1000))::bigint
+      from (select sync.next_due_at() as due_at) as d where d.due_at is not null), (
       select greatest(100, ceil(extract(epoch from min(b.line_due_at) - v_now) * 1000))::bigint
       from public.sync_budgets as b
       where b.line_due_at is not null and exists (
@@ -15439,11 +15920,7 @@ begin
   v_now := sync.now();
   -- What most claims find nothing of. For what belongs to no run a claim keeps room, a place for one
   -- try: where there are always more chunks than room, none of it would be sent otherwise.
-  select exists (
-      -- Of a parameter the planner expects that a third is due, and reads whatever index it likes.
-      select 1 from public.chunk_processing_queue
-      where status = 'pending' and slot is not null and ready_seq is null
-        and line_budget_id is null and next_retry_at <= sync.now()),
+  select sync.next_due_at() <= sync.now(),
     exists (select 1 from public.sync_budgets where line_due_at is not null),
     (select count(*) from (
         select 1 from sync.token_requests where status = 'pending' and due_at <= v_now
@@ -16506,6 +16983,9 @@ SKIP LOCKED.';
 comment on function sync.lease_token_requests(text,integer,bigint[]) is 'Hand out requests for access tokens that are due, of any workspace or of these, at most p_room.
 The claim is durable then. Returns: the leases, as docs/worker-protocol.md has them. Locks: the
 requests, then their budgets, last of all; both by SKIP LOCKED.';
+
+comment on function sync.next_due_at() is 'Returns: when the next delayed chunk falls due, of those that are in no budget''s line; null: there
+is none.';
 
 comment on function sync.pick_ready_chunks(integer,bigint[]) is 'Lock ready chunks: those that come first, and then others in the order of their turns, by one
 index scan from the floor of the last sweep, whatever is waiting behind. Of those that come first
@@ -17983,6 +18463,8 @@ revoke all on function sync.token_form(public.sync_sources,jsonb,jsonb) from pub
 revoke all on function sync.lease_token_request(sync.token_requests,text) from public, anon, authenticated, service_role;
 
 revoke all on function sync.lease_token_requests(text,integer,bigint[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.next_due_at() from public, anon, authenticated, service_role;
 
 revoke all on function sync.pick_ready_chunks(integer,bigint[]) from public, anon, authenticated, service_role;
 

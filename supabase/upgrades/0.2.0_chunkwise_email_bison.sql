@@ -183,6 +183,39 @@ begin
     then coalesce(p_sum, 0)::bigint end;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.write_workspace_statistics(p_workspace_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  insert into public.workspace_statistics
+    as s (workspace_id, accounts, connected_accounts, distinct_emails, deleted_accounts,
+    emails_sent_count,
+    total_replied_count, unique_replied_count, bounced_count, unsubscribed_count,
+    interested_leads_count, updated_at)
+  select p_workspace_id, count(*) filter (where deleted_at is null),
+    count(*) filter (where deleted_at is null and status = 'Connected'),
+    count(distinct email) filter (where deleted_at is null),
+    count(*) filter (where deleted_at is not null),
+    sync.as_bigint(sum(emails_sent_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(total_replied_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(unique_replied_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(bounced_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(unsubscribed_count) filter (where deleted_at is null)),
+    sync.as_bigint(sum(interested_leads_count) filter (where deleted_at is null)), sync.now()
+  from sync.sender_emails where workspace_id = p_workspace_id
+  on conflict (workspace_id) do update set
+    accounts = excluded.accounts, connected_accounts = excluded.connected_accounts,
+    distinct_emails = excluded.distinct_emails,
+    deleted_accounts = excluded.deleted_accounts, emails_sent_count = excluded.emails_sent_count,
+    total_replied_count = excluded.total_replied_count,
+    unique_replied_count = excluded.unique_replied_count,
+    bounced_count = excluded.bounced_count, unsubscribed_count = excluded.unsubscribed_count,
+    interested_leads_count = excluded.interested_leads_count, updated_at = excluded.updated_at;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.upsert_email_replies(p_records sync.incoming_record[])
  RETURNS sync.changed_record[]
  LANGUAGE plpgsql

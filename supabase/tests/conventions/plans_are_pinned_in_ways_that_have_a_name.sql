@@ -28,7 +28,7 @@ insert into ways values
   ('the same, of all that is live', 'enable_seqscan=off enable_sort=off'),
   ('rows by key', 'enable_seqscan=off'),
   ('a span of time', 'enable_bitmapscan=on'),
-  ('the planner''s choice again, within a verb', 'enable_hashjoin=on enable_seqscan=on '
+  ('the planner''s choice again, of plans by keys', 'enable_hashjoin=on enable_seqscan=off '
     'plan_cache_mode=auto'),
   ('the same, of a look at everything', 'enable_bitmapscan=on enable_hashjoin=on '
     'enable_mergejoin=on enable_seqscan=on plan_cache_mode=auto');
@@ -47,8 +47,9 @@ select is_empty('select w.* from ways as w left join pinned as p using (pins)
   where p.function is null', 'and every way is gone');
 select set_eq($$select split_part(function, '(', 1) from pinned join ways using (pins)
   where way like 'a worker%'$$, $$values ('claim_next_chunk_job_safe'), ('claim_chunk_job_safe'),
-  ('extend_chunk_leases'), ('complete_chunk_jobs_safe'), ('fail_chunk_job_safe')$$,
-  'the verbs of workers are pinned alike, by one statement');
+  ('extend_chunk_leases'), ('complete_chunk_jobs_safe'), ('fail_chunk_job_safe'),
+  ('cleanup_stuck_chunks')$$,
+  'the verbs of workers and the sweep are pinned alike, by one statement');
 
 select * from finish();
 rollback;
