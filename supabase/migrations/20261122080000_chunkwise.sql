@@ -5177,6 +5177,40 @@ revoke all on function
   sync.new_token, sync.refuse_event_change, sync.forget_seen_pages
 from public, anon, authenticated, service_role;
 
+-- Statistics: what the planner believes of tables that were empty when they were analyzed.
+
+create function sync.learn_of_filled_tables() returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
+declare
+  v_table regclass;
+  v_has_rows boolean;
+begin
+  for v_table in
+    select c.oid from pg_class as c
+    where c.oid = any ('{public.sync_workspaces,public.sync_budgets,public.sync_workspace_streams,
+      public.polling_job_status,public.workspace_sync_runs,public.chunked_sync_jobs,
+      public.chunk_processing_queue,sync.run_counters,sync.run_parts,sync.seen_pages,
+      sync.missing_records,sync.record_parents,sync.staged_items,sync.page_etags
+      }'::regclass[] || array(select t.target from sync.target_tables as t))
+      and c.reltuples = 0 and c.relpages between 1 and 30000
+  loop
+    execute format('select exists (select from %s)', v_table) into v_has_rows;
+    if v_has_rows then
+      execute format('analyze %s', v_table);
+    end if;
+  end loop;
+exception when lock_not_available then
+  -- Who else analyzes it, or vacuums it, tells the planner what is in there.
+  null;
+end; $$;
+comment on function sync.learn_of_filled_tables() is
+$$Where all that filled a table was gone when autovacuum came, the planner expects one row in it
+until it comes again, which may be a minute after thousands are in there, and joins in any order.
+Such tables of live work are analyzed as soon as they hold something. Locks: tables against being
+analyzed or altered, for 10 ms at most.$$;
+
+revoke all on function sync.learn_of_filled_tables from public, anon, authenticated, service_role;
+
 -- Slots: waiting chunks are planned, get a slot of their run, or are cancelled.
 
 create function sync.is_paused(p_workspace_id bigint) returns boolean
@@ -16334,7 +16368,7 @@ from public, anon, authenticated, service_role;
 grant execute on function public.fail_chunk_job_safe to service_role;
 
 -- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
--- Stands on: workspaces, slots, close, stream_kinds.
+-- Stands on: workspaces, statistics, slots, close, stream_kinds.
 
 create type sync.requested_run as (workspace_id bigint, stream_id bigint);
 comment on type sync.requested_run is
@@ -16479,6 +16513,7 @@ begin
     warnings = array(select format('%s: skipped, '
     'it is already being synced', name) from unnest(v_started.o_skipped) as name)
   where id = v_job_id;
+  perform sync.learn_of_filled_tables();
   perform sync.begin_runs(array(
     select id from public.workspace_sync_runs where job_id = v_job_id));
   perform sync.close_job(v_job_id);
@@ -20662,8 +20697,8 @@ grant execute on function
 to authenticated, service_role;
 
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, column_fills, runs, alone, credentials, close, settle, token_answers,
---   try_leases, steer, hints, alert_delivery, health.
+-- Stands on: keys, budgets, column_fills, runs, statistics, alone, credentials, close, settle,
+--   token_answers, try_leases, steer, hints, alert_delivery, health.
 
 create function sync.reclaim_chunks() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -20950,6 +20985,7 @@ begin
   exception when lock_not_available then
     null;
   end;
+  perform sync.learn_of_filled_tables();
   perform sync.forget_future();
   perform sync.bound_waits();
   v_taken_back := sync.reclaim_chunks() + sync.reclaim_tries() + sync.reclaim_token_requests();

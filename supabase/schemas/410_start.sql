@@ -1,5 +1,5 @@
 -- Start: a job, its runs, and page 1 of each in slot 1, in one transaction that answers at once.
--- Stands on: workspaces, slots, close, stream_kinds.
+-- Stands on: workspaces, statistics, slots, close, stream_kinds.
 
 create type sync.requested_run as (workspace_id bigint, stream_id bigint);
 comment on type sync.requested_run is
@@ -144,6 +144,7 @@ begin
     warnings = array(select format('%s: skipped, '
     'it is already being synced', name) from unnest(v_started.o_skipped) as name)
   where id = v_job_id;
+  perform sync.learn_of_filled_tables();
   perform sync.begin_runs(array(
     select id from public.workspace_sync_runs where job_id = v_job_id));
   perform sync.close_job(v_job_id);

@@ -1,6 +1,6 @@
 -- Sweep: expired leases come back, lost slots are filled, what nobody closed is closed.
--- Stands on: keys, budgets, column_fills, runs, alone, credentials, close, settle, token_answers,
---   try_leases, steer, hints, alert_delivery, health.
+-- Stands on: keys, budgets, column_fills, runs, statistics, alone, credentials, close, settle,
+--   token_answers, try_leases, steer, hints, alert_delivery, health.
 
 create function sync.reclaim_chunks() returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -287,6 +287,7 @@ begin
   exception when lock_not_available then
     null;
   end;
+  perform sync.learn_of_filled_tables();
   perform sync.forget_future();
   perform sync.bound_waits();
   v_taken_back := sync.reclaim_chunks() + sync.reclaim_tries() + sync.reclaim_token_requests();

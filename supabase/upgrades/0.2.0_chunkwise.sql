@@ -3529,6 +3529,35 @@ create policy run_parts_select_operator on sync.run_parts as permissive for sele
 
 CREATE TRIGGER sweep_state_stay BEFORE DELETE OR TRUNCATE ON sync.sweep_state FOR EACH STATEMENT EXECUTE FUNCTION sync.refuse_removal();
 
+CREATE OR REPLACE FUNCTION sync.learn_of_filled_tables()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '10ms'
+AS $function$
+declare
+  v_table regclass;
+  v_has_rows boolean;
+begin
+  for v_table in
+    select c.oid from pg_class as c
+    where c.oid = any ('{public.sync_workspaces,public.sync_budgets,public.sync_workspace_streams,
+      public.polling_job_status,public.workspace_sync_runs,public.chunked_sync_jobs,
+      public.chunk_processing_queue,sync.run_counters,sync.run_parts,sync.seen_pages,
+      sync.missing_records,sync.record_parents,sync.staged_items,sync.page_etags
+      }'::regclass[] || array(select t.target from sync.target_tables as t))
+      and c.reltuples = 0 and c.relpages between 1 and 30000
+  loop
+    execute format('select exists (select from %s)', v_table) into v_has_rows;
+    if v_has_rows then
+      execute format('analyze %s', v_table);
+    end if;
+  end loop;
+exception when lock_not_available then
+  -- Who else analyzes it, or vacuums it, tells the planner what is in there.
+  null;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.refill_slots(p_run_id bigint)
  RETURNS integer
  LANGUAGE plpgsql
@@ -13099,6 +13128,7 @@ begin
     warnings = array(select format('%s: skipped, '
     'it is already being synced', name) from unnest(v_started.o_skipped) as name)
   where id = v_job_id;
+  perform sync.learn_of_filled_tables();
   perform sync.begin_runs(array(
     select id from public.workspace_sync_runs where job_id = v_job_id));
   perform sync.close_job(v_job_id);
@@ -15657,6 +15687,7 @@ begin
   exception when lock_not_available then
     null;
   end;
+  perform sync.learn_of_filled_tables();
   perform sync.forget_future();
   perform sync.bound_waits();
   v_taken_back := sync.reclaim_chunks() + sync.reclaim_tries() + sync.reclaim_token_requests();
@@ -16755,6 +16786,11 @@ none.';
 comment on column sync.seen_pages.page is 'Null for what was read by cursor, and for what lies past the end.';
 
 comment on column sync.seen_pages.refusal is 'What the API answered in place of a page that others had led to: its scan does not count.';
+
+comment on function sync.learn_of_filled_tables() is 'Where all that filled a table was gone when autovacuum came, the planner expects one row in it
+until it comes again, which may be a minute after thousands are in there, and joins in any order.
+Such tables of live work are analyzed as soon as they hold something. Locks: tables against being
+analyzed or altered, for 10 ms at most.';
 
 comment on function sync.refill_slots(bigint) is 'Promote waiting chunks into a run''s free slots. The caller holds the run''s lock. Returns: how
 many. Locks: queue rows, by SKIP LOCKED.';
@@ -18347,6 +18383,8 @@ grant select on table sync.run_parts to authenticated;
 grant select on table sync.run_parts to service_role;
 
 revoke all on function sync.has_parts(public.sync_streams) from public, anon, authenticated, service_role;
+
+revoke all on function sync.learn_of_filled_tables() from public, anon, authenticated, service_role;
 
 revoke all on function sync.refill_slots(bigint) from public, anon, authenticated, service_role;
 
