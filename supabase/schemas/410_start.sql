@@ -154,7 +154,8 @@ begin
 end; $$;
 comment on function sync.start_job(text, sync.requested_run[], uuid) is
 $$The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was
-requested is gone, SY006 no name, SY016 wrong isolation. Locks: new rows only.$$;
+requested is gone, SY006 no name, SY016 wrong isolation. Locks: new rows, and tables against being
+analyzed that were empty before.$$;
 
 create function sync.answer_of_start(p_status text, p_job_id uuid, p_message text, p_skipped text[])
   returns jsonb

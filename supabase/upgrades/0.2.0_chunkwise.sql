@@ -17909,6 +17909,10 @@ released, cancelled) and "blocked_budgets"; repeated with the same token, the fi
 SY001 lease lost, SY006 unknown class or bad answer, SY016 wrong isolation. Locks: the queue row,
 then run, job, workspace, budget.';
 
+comment on function sync.start_job(text,sync.requested_run[],uuid) is 'The body of every verb that starts a job. Returns: as start_sync_job(). Raises: SY005 what was
+requested is gone, SY006 no name, SY016 wrong isolation. Locks: new rows, and tables against being
+analyzed that were empty before.';
+
 comment on function sync.answer_of_start(text,uuid,text,text[]) is 'Returns: the answer of start_sync_job().';
 
 comment on function sync.remember_records(uuid) is 'A job that was just started, by this transaction, is an audit: remember which rows are here now,
