@@ -9004,19 +9004,29 @@ comment on function sync.first_answer(sync.page_in_hand) is
 $$For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
 it.$$;
 
-create function sync.outdated_ids(p_pages sync.page_in_hand[]) returns bigint[]
+create function sync.give_up_outdated(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return array(
+declare
+  v_pages sync.page_in_hand[] := p_pages;
+  v_outdated bigint[] := array(
     select f.queue_id from unnest(p_pages) as f
     join public.workspace_sync_runs as r on r.id = f.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
     where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
       or sync.is_outdated(r, w, st));
+begin
+  for v_turn in 1 .. case when cardinality(v_outdated) > 0 then cardinality(v_pages) else 0 end loop
+    if (v_pages[v_turn].verdict).outcome is null and v_pages[v_turn].queue_id = any (v_outdated)
+    then
+      v_pages[v_turn].verdict.outcome := 'cancelled';
+    end if;
+  end loop;
+  return v_pages;
 end; $$;
-comment on function sync.outdated_ids(sync.page_in_hand[]) is
-$$Returns: the chunks of pages whose runs are ending, have begun again or have to.$$;
+comment on function sync.give_up_outdated(sync.page_in_hand[]) is
+$$Returns: the pages; cancelled those without an outcome whose runs are ending, have begun again or
+have to.$$;
 
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
@@ -9025,7 +9035,6 @@ declare
   v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
   v_page sync.page_in_hand;
   v_chunk record;
-  v_given_up bigint[];
   v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   perform sync.require_read_committed();
@@ -9107,14 +9116,7 @@ begin
   end loop;
   -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
   -- call waited for a row.
-  v_given_up := sync.outdated_ids(v_fenced);
-  for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
-  else 0 end loop
-    if (v_fenced[v_turn].verdict).outcome is null
-      and v_fenced[v_turn].queue_id = any (v_given_up) then
-      v_fenced[v_turn].verdict.outcome := 'cancelled';
-    end if;
-  end loop;
+  v_fenced := sync.give_up_outdated(v_fenced);
   return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
     select sync.first_answer(p) from unnest(p_pages) as p
     where p.queue_id <> all (array(select f.queue_id from unnest(v_fenced) as f))) end;
@@ -9140,7 +9142,7 @@ comment on function sync.outcome_of(sync.page_in_hand) is
 $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
 
 revoke all on function
-  sync.are_headers, sync.given_pages, sync.first_answer, sync.outdated_ids, sync.fence,
+  sync.are_headers, sync.given_pages, sync.first_answer, sync.give_up_outdated, sync.fence,
   sync.outcome_of
 from public, anon, authenticated, service_role;
 
@@ -9212,6 +9214,22 @@ comment on function sync.note_parents(sync.page_in_hand[], sync.incoming_record[
 $$Note below which parents pages of children showed their records. Locks: new and missed ones, by
 key.$$;
 
+create function sync.forget_emptied_lists(p_workspace_id bigint, p_stream_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from sync.emptied_lists as e using (
+    select workspace_id, stream_id, parent_id from sync.emptied_lists
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, parent_id for update skip locked
+  ) as gone
+  where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
+    and e.parent_id = gone.parent_id;
+end; $$;
+comment on function sync.forget_emptied_lists(bigint, bigint) is
+$$Forget which lists of children became empty, of a workspace and stream; null means all. Locks:
+these rows by SKIP LOCKED.$$;
+
 create function sync.forget_missed_below(p_workspace_id bigint, p_stream_id bigint,
   p_run_id bigint default null, p_parent_ids text[] default null) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -9229,14 +9247,7 @@ begin
   where m.workspace_id = missed.workspace_id and m.stream_id = missed.stream_id
     and m.parent_id = missed.parent_id and m.record_id = missed.record_id;
   if p_run_id is null then
-    delete from sync.emptied_lists as e using (
-      select workspace_id, stream_id, parent_id from sync.emptied_lists
-      where (p_workspace_id is null or workspace_id = p_workspace_id)
-        and (p_stream_id is null or stream_id = p_stream_id)
-      order by workspace_id, stream_id, parent_id for update skip locked
-    ) as gone
-    where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
-      and e.parent_id = gone.parent_id;
+    perform sync.forget_emptied_lists(p_workspace_id, p_stream_id);
   end if;
 end; $$;
 comment on function sync.forget_missed_below(bigint, bigint, bigint, text[]) is
@@ -9254,12 +9265,7 @@ begin
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.parent_id = gone.parent_id and m.record_id = gone.record_id;
-  delete from sync.emptied_lists as e using (
-    select workspace_id, stream_id, parent_id from sync.emptied_lists where stream_id = new.id
-    order by workspace_id, stream_id, parent_id for update skip locked
-  ) as gone
-  where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
-    and e.parent_id = gone.parent_id;
+  perform sync.forget_emptied_lists(null, new.id);
   return null;
 end; $$;
 comment on function sync.forget_parents_of_stream() is
@@ -9276,7 +9282,9 @@ create policy record_parents_select_operator on sync.record_parents
 for select to authenticated using ((select sync.is_operator()));
 create policy emptied_lists_select_operator on sync.emptied_lists
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.note_parents, sync.forget_missed_below, sync.forget_parents_of_stream
+revoke all on function
+  sync.note_parents, sync.forget_emptied_lists, sync.forget_missed_below,
+  sync.forget_parents_of_stream
 from public, anon, authenticated, service_role;
 
 -- Missing: which live rows a complete scan did not show, until that is decided or forgotten.
@@ -15998,20 +16006,13 @@ declare
   v_decided sync.page_in_hand[];
   v_to_apply sync.page_in_hand[];
   v_settled sync.page_in_hand[];
-  v_given_up bigint[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
     where (p.verdict).outcome is null and p.postponements > 0)::int .. 3 loop
     if v_attempt > 1 then
-      v_given_up := sync.outdated_ids(v_pages);
-      for v_turn in 1 .. cardinality(v_pages) loop
-        if (v_pages[v_turn].verdict).outcome is null and v_pages[v_turn].queue_id = any (v_given_up)
-        then
-          v_pages[v_turn].verdict.outcome := 'cancelled';
-        end if;
-      end loop;
+      v_pages := sync.give_up_outdated(v_pages);
     end if;
     if v_attempt = 2 then
       v_pages := sync.rehearse_pages(v_pages);

@@ -87,19 +87,29 @@ comment on function sync.first_answer(sync.page_in_hand) is
 $$For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
 it.$$;
 
-create function sync.outdated_ids(p_pages sync.page_in_hand[]) returns bigint[]
+create function sync.give_up_outdated(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return array(
+declare
+  v_pages sync.page_in_hand[] := p_pages;
+  v_outdated bigint[] := array(
     select f.queue_id from unnest(p_pages) as f
     join public.workspace_sync_runs as r on r.id = f.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
     where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
       or sync.is_outdated(r, w, st));
+begin
+  for v_turn in 1 .. case when cardinality(v_outdated) > 0 then cardinality(v_pages) else 0 end loop
+    if (v_pages[v_turn].verdict).outcome is null and v_pages[v_turn].queue_id = any (v_outdated)
+    then
+      v_pages[v_turn].verdict.outcome := 'cancelled';
+    end if;
+  end loop;
+  return v_pages;
 end; $$;
-comment on function sync.outdated_ids(sync.page_in_hand[]) is
-$$Returns: the chunks of pages whose runs are ending, have begun again or have to.$$;
+comment on function sync.give_up_outdated(sync.page_in_hand[]) is
+$$Returns: the pages; cancelled those without an outcome whose runs are ending, have begun again or
+have to.$$;
 
 create function sync.fence(p_pages sync.page_in_hand[]) returns sync.page_in_hand[]
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '500ms' as $$
@@ -108,7 +118,6 @@ declare
   v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
   v_page sync.page_in_hand;
   v_chunk record;
-  v_given_up bigint[];
   v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   perform sync.require_read_committed();
@@ -190,14 +199,7 @@ begin
   end loop;
   -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
   -- call waited for a row.
-  v_given_up := sync.outdated_ids(v_fenced);
-  for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
-  else 0 end loop
-    if (v_fenced[v_turn].verdict).outcome is null
-      and v_fenced[v_turn].queue_id = any (v_given_up) then
-      v_fenced[v_turn].verdict.outcome := 'cancelled';
-    end if;
-  end loop;
+  v_fenced := sync.give_up_outdated(v_fenced);
   return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
     select sync.first_answer(p) from unnest(p_pages) as p
     where p.queue_id <> all (array(select f.queue_id from unnest(v_fenced) as f))) end;
@@ -223,6 +225,6 @@ comment on function sync.outcome_of(sync.page_in_hand) is
 $$Returns: what the holder is told, see docs/worker-protocol.md.$$;
 
 revoke all on function
-  sync.are_headers, sync.given_pages, sync.first_answer, sync.outdated_ids, sync.fence,
+  sync.are_headers, sync.given_pages, sync.first_answer, sync.give_up_outdated, sync.fence,
   sync.outcome_of
 from public, anon, authenticated, service_role;

@@ -66,6 +66,22 @@ comment on function sync.note_parents(sync.page_in_hand[], sync.incoming_record[
 $$Note below which parents pages of children showed their records. Locks: new and missed ones, by
 key.$$;
 
+create function sync.forget_emptied_lists(p_workspace_id bigint, p_stream_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from sync.emptied_lists as e using (
+    select workspace_id, stream_id, parent_id from sync.emptied_lists
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, parent_id for update skip locked
+  ) as gone
+  where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
+    and e.parent_id = gone.parent_id;
+end; $$;
+comment on function sync.forget_emptied_lists(bigint, bigint) is
+$$Forget which lists of children became empty, of a workspace and stream; null means all. Locks:
+these rows by SKIP LOCKED.$$;
+
 create function sync.forget_missed_below(p_workspace_id bigint, p_stream_id bigint,
   p_run_id bigint default null, p_parent_ids text[] default null) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -83,14 +99,7 @@ begin
   where m.workspace_id = missed.workspace_id and m.stream_id = missed.stream_id
     and m.parent_id = missed.parent_id and m.record_id = missed.record_id;
   if p_run_id is null then
-    delete from sync.emptied_lists as e using (
-      select workspace_id, stream_id, parent_id from sync.emptied_lists
-      where (p_workspace_id is null or workspace_id = p_workspace_id)
-        and (p_stream_id is null or stream_id = p_stream_id)
-      order by workspace_id, stream_id, parent_id for update skip locked
-    ) as gone
-    where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
-      and e.parent_id = gone.parent_id;
+    perform sync.forget_emptied_lists(p_workspace_id, p_stream_id);
   end if;
 end; $$;
 comment on function sync.forget_missed_below(bigint, bigint, bigint, text[]) is
@@ -108,12 +117,7 @@ begin
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.parent_id = gone.parent_id and m.record_id = gone.record_id;
-  delete from sync.emptied_lists as e using (
-    select workspace_id, stream_id, parent_id from sync.emptied_lists where stream_id = new.id
-    order by workspace_id, stream_id, parent_id for update skip locked
-  ) as gone
-  where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
-    and e.parent_id = gone.parent_id;
+  perform sync.forget_emptied_lists(null, new.id);
   return null;
 end; $$;
 comment on function sync.forget_parents_of_stream() is
@@ -130,5 +134,7 @@ create policy record_parents_select_operator on sync.record_parents
 for select to authenticated using ((select sync.is_operator()));
 create policy emptied_lists_select_operator on sync.emptied_lists
 for select to authenticated using ((select sync.is_operator()));
-revoke all on function sync.note_parents, sync.forget_missed_below, sync.forget_parents_of_stream
+revoke all on function
+  sync.note_parents, sync.forget_emptied_lists, sync.forget_missed_below,
+  sync.forget_parents_of_stream
 from public, anon, authenticated, service_role;

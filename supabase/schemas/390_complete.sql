@@ -284,20 +284,13 @@ declare
   v_decided sync.page_in_hand[];
   v_to_apply sync.page_in_hand[];
   v_settled sync.page_in_hand[];
-  v_given_up bigint[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
     where (p.verdict).outcome is null and p.postponements > 0)::int .. 3 loop
     if v_attempt > 1 then
-      v_given_up := sync.outdated_ids(v_pages);
-      for v_turn in 1 .. cardinality(v_pages) loop
-        if (v_pages[v_turn].verdict).outcome is null and v_pages[v_turn].queue_id = any (v_given_up)
-        then
-          v_pages[v_turn].verdict.outcome := 'cancelled';
-        end if;
-      end loop;
+      v_pages := sync.give_up_outdated(v_pages);
     end if;
     if v_attempt = 2 then
       v_pages := sync.rehearse_pages(v_pages);

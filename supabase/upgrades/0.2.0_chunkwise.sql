@@ -6595,20 +6595,29 @@ begin
   return v_page;
 end; $function$;
 
-CREATE OR REPLACE FUNCTION sync.outdated_ids(p_pages sync.page_in_hand[])
- RETURNS bigint[]
+CREATE OR REPLACE FUNCTION sync.give_up_outdated(p_pages sync.page_in_hand[])
+ RETURNS sync.page_in_hand[]
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-begin
-  return array(
+declare
+  v_pages sync.page_in_hand[] := p_pages;
+  v_outdated bigint[] := array(
     select f.queue_id from unnest(p_pages) as f
     join public.workspace_sync_runs as r on r.id = f.run_id
     join public.sync_workspaces as w on w.id = r.workspace_id
     join public.sync_streams as st on st.id = r.stream_id
     where r.ending is not null or (r.scan <> f.scan and f.part_id is null)
       or sync.is_outdated(r, w, st));
+begin
+  for v_turn in 1 .. case when cardinality(v_outdated) > 0 then cardinality(v_pages) else 0 end loop
+    if (v_pages[v_turn].verdict).outcome is null and v_pages[v_turn].queue_id = any (v_outdated)
+    then
+      v_pages[v_turn].verdict.outcome := 'cancelled';
+    end if;
+  end loop;
+  return v_pages;
 end; $function$;
 
 CREATE OR REPLACE FUNCTION sync.fence(p_pages sync.page_in_hand[])
@@ -6622,7 +6631,6 @@ declare
   v_queue_ids bigint[] := array(select p.queue_id from unnest(p_pages) as p);
   v_page sync.page_in_hand;
   v_chunk record;
-  v_given_up bigint[];
   v_fenced sync.page_in_hand[] := '{}'::sync.page_in_hand[];
 begin
   perform sync.require_read_committed();
@@ -6704,14 +6712,7 @@ begin
   end loop;
   -- A statement of its own: a cancel, another key, URL or declaration may have committed while this
   -- call waited for a row.
-  v_given_up := sync.outdated_ids(v_fenced);
-  for v_turn in 1 .. case when cardinality(v_given_up) > 0 then cardinality(v_fenced)
-  else 0 end loop
-    if (v_fenced[v_turn].verdict).outcome is null
-      and v_fenced[v_turn].queue_id = any (v_given_up) then
-      v_fenced[v_turn].verdict.outcome := 'cancelled';
-    end if;
-  end loop;
+  v_fenced := sync.give_up_outdated(v_fenced);
   return v_fenced || case when cardinality(v_fenced) < cardinality(p_pages) then array(
     select sync.first_answer(p) from unnest(p_pages) as p
     where p.queue_id <> all (array(select f.queue_id from unnest(v_fenced) as f))) end;
@@ -6761,6 +6762,22 @@ begin
   do update set missed_scans = 0, missed_by_run_id = null;
 end; $function$;
 
+CREATE OR REPLACE FUNCTION sync.forget_emptied_lists(p_workspace_id bigint, p_stream_id bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from sync.emptied_lists as e using (
+    select workspace_id, stream_id, parent_id from sync.emptied_lists
+    where (p_workspace_id is null or workspace_id = p_workspace_id)
+      and (p_stream_id is null or stream_id = p_stream_id)
+    order by workspace_id, stream_id, parent_id for update skip locked
+  ) as gone
+  where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
+    and e.parent_id = gone.parent_id;
+end; $function$;
+
 CREATE OR REPLACE FUNCTION sync.forget_missed_below(p_workspace_id bigint, p_stream_id bigint, p_run_id bigint DEFAULT NULL::bigint, p_parent_ids text[] DEFAULT NULL::text[])
  RETURNS void
  LANGUAGE plpgsql
@@ -6780,14 +6797,7 @@ begin
   where m.workspace_id = missed.workspace_id and m.stream_id = missed.stream_id
     and m.parent_id = missed.parent_id and m.record_id = missed.record_id;
   if p_run_id is null then
-    delete from sync.emptied_lists as e using (
-      select workspace_id, stream_id, parent_id from sync.emptied_lists
-      where (p_workspace_id is null or workspace_id = p_workspace_id)
-        and (p_stream_id is null or stream_id = p_stream_id)
-      order by workspace_id, stream_id, parent_id for update skip locked
-    ) as gone
-    where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
-      and e.parent_id = gone.parent_id;
+    perform sync.forget_emptied_lists(p_workspace_id, p_stream_id);
   end if;
 end; $function$;
 
@@ -6805,12 +6815,7 @@ begin
   ) as gone
   where m.workspace_id = gone.workspace_id and m.stream_id = gone.stream_id
     and m.parent_id = gone.parent_id and m.record_id = gone.record_id;
-  delete from sync.emptied_lists as e using (
-    select workspace_id, stream_id, parent_id from sync.emptied_lists where stream_id = new.id
-    order by workspace_id, stream_id, parent_id for update skip locked
-  ) as gone
-  where e.workspace_id = gone.workspace_id and e.stream_id = gone.stream_id
-    and e.parent_id = gone.parent_id;
+  perform sync.forget_emptied_lists(null, new.id);
   return null;
 end; $function$;
 
@@ -12709,20 +12714,13 @@ declare
   v_decided sync.page_in_hand[];
   v_to_apply sync.page_in_hand[];
   v_settled sync.page_in_hand[];
-  v_given_up bigint[];
   v_message text;
 begin
   -- One that met a lock before would meet it again, and hold up the others.
   for v_attempt in 1 + exists (select 1 from unnest(p_pages) as p
     where (p.verdict).outcome is null and p.postponements > 0)::int .. 3 loop
     if v_attempt > 1 then
-      v_given_up := sync.outdated_ids(v_pages);
-      for v_turn in 1 .. cardinality(v_pages) loop
-        if (v_pages[v_turn].verdict).outcome is null and v_pages[v_turn].queue_id = any (v_given_up)
-        then
-          v_pages[v_turn].verdict.outcome := 'cancelled';
-        end if;
-      end loop;
+      v_pages := sync.give_up_outdated(v_pages);
     end if;
     if v_attempt = 2 then
       v_pages := sync.rehearse_pages(v_pages);
@@ -17185,7 +17183,8 @@ comment on function sync.given_pages(jsonb) is 'Returns: the argument of complet
 comment on function sync.first_answer(sync.page_in_hand) is 'For a lease that has ended. Returns: what its holder was told, or refused (SY001) if another ended
 it.';
 
-comment on function sync.outdated_ids(sync.page_in_hand[]) is 'Returns: the chunks of pages whose runs are ending, have begun again or have to.';
+comment on function sync.give_up_outdated(sync.page_in_hand[]) is 'Returns: the pages; cancelled those without an outcome whose runs are ending, have begun again or
+have to.';
 
 comment on function sync.fence(sync.page_in_hand[]) is 'Lock the chunks and check the leases, deadline included, so that a late worker is refused before
 any sweep ran, that the key may write, and then whether their runs are ending, have begun again or
@@ -17210,6 +17209,9 @@ comment on table sync.emptied_lists is 'Since when a parent''s list of children 
 
 comment on function sync.note_parents(sync.page_in_hand[],sync.incoming_record[]) is 'Note below which parents pages of children showed their records. Locks: new and missed ones, by
 key.';
+
+comment on function sync.forget_emptied_lists(bigint,bigint) is 'Forget which lists of children became empty, of a workspace and stream; null means all. Locks:
+these rows by SKIP LOCKED.';
 
 comment on function sync.forget_missed_below(bigint,bigint,bigint,text[]) is 'Forget what scans of children''s lists missed: of a workspace and stream, or only what one run, or
 its lists below some parents, missed. Null means all. Locks: these rows by SKIP LOCKED.';
@@ -18602,7 +18604,7 @@ revoke all on function sync.given_pages(jsonb) from public, anon, authenticated,
 
 revoke all on function sync.first_answer(sync.page_in_hand) from public, anon, authenticated, service_role;
 
-revoke all on function sync.outdated_ids(sync.page_in_hand[]) from public, anon, authenticated, service_role;
+revoke all on function sync.give_up_outdated(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
 revoke all on function sync.fence(sync.page_in_hand[]) from public, anon, authenticated, service_role;
 
@@ -18617,6 +18619,8 @@ grant select on table sync.emptied_lists to authenticated;
 grant select on table sync.emptied_lists to service_role;
 
 revoke all on function sync.note_parents(sync.page_in_hand[],sync.incoming_record[]) from public, anon, authenticated, service_role;
+
+revoke all on function sync.forget_emptied_lists(bigint,bigint) from public, anon, authenticated, service_role;
 
 revoke all on function sync.forget_missed_below(bigint,bigint,bigint,text[]) from public, anon, authenticated, service_role;
 
